@@ -1,0 +1,50 @@
+"""Every error elbax raises on purpose.
+
+    ElbaxError
+    |-- InputError (also ValueError)    the caller's argument, file or folder is wrong: exit code 2
+    |   |-- DataError                   a data set: name, file, shape, range, hash
+    |   |-- CheckpointError             a checkpoint or run folder: truncated, of another model
+    |   `-- OutputError                 a folder or file that cannot be written
+    `-- RunFailedError                  something failed while running: exit code 1
+
+A message is one sentence or two: what was expected, what came, what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ElbaxError(Exception):
+    """The root of every error that elbax raises on purpose."""
+
+
+class InputError(ElbaxError, ValueError):
+    """The caller gave something that cannot be used; the message says what would be."""
+
+
+class DataError(InputError):
+    """A data set cannot be found, read or used as asked."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint or a run folder cannot be read or does not belong to this run."""
+
+
+class OutputError(InputError):
+    """A result cannot be written where it was asked for; what stood there before still does."""
+
+
+class RunFailedError(ElbaxError):
+    """A command that was asked for correctly failed while running."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is no known `kind`, with the nearest known name if there is one.
+
+    >>> unknown("data set", "mnits", ["mnist", "digits"])
+    "unknown data set 'mnits'; did you mean 'mnist'? Known: mnist, digits."
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}."

@@ -1,0 +1,15 @@
+"""The axis glossary, and the array types that follow from it.
+
+Axes, outermost first: `R` runs of a fleet, `T` (or `K`) samples, `B` data, then event axes:
+`D` observed, `Z` latent. `T = M K` where a bound splits its samples into M groups of K.
+`log_w[k, b]` is the log-importance-weight of sample k of datum b, in nats.
+"""
+
+from typing import Any
+
+from jaxtyping import Array, Float, Key
+
+LogWeights = Float[Array, " k b"]
+PerDatum = Float[Array, " b"]
+PRNGKey = Key[Array, ""]
+PyTree = Any

@@ -1,0 +1,1 @@
+"""Data sets: what is known, where the files are, how they are read and binarised."""

@@ -1,0 +1,150 @@
+"""The data set that training and evaluation see: arrays, and what their values mean."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from elbax._errors import DataError
+from elbax.data.binarise import binarise_fixed, to_float
+
+MODES = ("dynamic", "fixed", "threshold", "none")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset:
+    """Training, test and perhaps validation data, stored compactly.
+
+    A stored value `v` means the intensity `v / levels`. Under "dynamic" the arrays stay grey and
+    training draws 0/1 images from them afresh for every minibatch.
+
+    Attributes:
+        name: what to call it.
+        train: `[N, *event]`, uint8 or float32.
+        test: `[N_test, *event]`.
+        valid: `[N_valid, *event]`, or None.
+        train_labels: `[N]` int32, or None.
+        test_labels: `[N_test]` int32, or None.
+        levels: the stored value that means intensity 1: 255 for grey uint8, 16 for digits, 1 for
+            0/1 or real data.
+        licence: of the data.
+        source: the files that were read.
+        binarise: the mode in force: "dynamic", "fixed", "threshold" or "none".
+        request: the arguments of `load` that give this data set again, or None.
+
+    Raises:
+        DataError: the splits disagree in event shape or kind, a split is empty, labels and data
+            differ in number, or the mode is unknown.
+
+    >>> images = np.array([[0, 255], [255, 255]], dtype=np.uint8)
+    >>> data = Dataset(name="two", train=images, test=images, levels=255.0, binarise="dynamic")
+    >>> data.num_features, data.mean_intensity().tolist(), data.is_binary
+    (2, [0.5, 1.0], True)
+    """
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+    valid: np.ndarray | None = None
+    train_labels: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    levels: float | int = 1.0
+    licence: str = "unknown"
+    source: str = "memory"
+    binarise: str = "none"
+    request: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.binarise not in MODES:
+            raise DataError(
+                f"expected binarise to be one of {', '.join(MODES)}; got '{self.binarise}'."
+            )
+        for name, array in self.splits().items():
+            _check_split(name, array, self.train)
+        for split, labels in (("train", self.train_labels), ("test", self.test_labels)):
+            if labels is not None and labels.shape != self.split(split).shape[:1]:
+                raise DataError(
+                    f"expected one label per datum in {split}, shape "
+                    f"[{len(self.split(split))}]; got shape {list(labels.shape)}."
+                )
+
+    def splits(self) -> dict[str, np.ndarray]:
+        """Return the splits that are there, by name, stored values."""
+        named = {"train": self.train, "test": self.test, "valid": self.valid}
+        return {name: array for name, array in named.items() if array is not None}
+
+    def split(self, split: str) -> np.ndarray:
+        """Return one split, `[N, *event]` stored values; DataError if it is not there."""
+        splits = self.splits()
+        if split not in splits:
+            cure = " Hold one out with num_valid." if split == "valid" else ""
+            raise DataError(
+                f"expected a split of {self.name}: {', '.join(splits)}; got '{split}'.{cure}"
+            )
+        return splits[split]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one datum."""
+        return self.train.shape[1:]
+
+    @property
+    def num_features(self) -> int:
+        """How many values one datum has, D."""
+        return int(np.prod(self.event_shape))
+
+    @cached_property
+    def is_binary(self) -> bool:
+        """Whether every stored value means intensity 0 or 1."""
+        return all(
+            bool(np.all((array == 0) | (array == self.levels))) for array in self.splits().values()
+        )
+
+    def intensities(self, split: str) -> np.ndarray:
+        """Return one split as `[N, *event]` float32, stored values divided by `levels`."""
+        return to_float(self.split(split), self.levels)
+
+    def mean_intensity(self) -> np.ndarray:
+        """Return the mean of the training split, `[D]` float32, summed in float64."""
+        total = self.train.reshape(len(self.train), -1).sum(axis=0, dtype=np.float64)
+        return (total / len(self.train) / self.levels).astype(np.float32)
+
+    def evaluation_split(self, split: str = "test", seed: int = 0) -> np.ndarray:
+        """Return the `[N, *event]` float32 array that likelihoods are reported on.
+
+        Under "dynamic" that is one binarisation, the same as mode "fixed" with this seed, so every
+        run is measured on the same 0/1 images. Under every other mode it is the intensities.
+        """
+        if self.binarise != "dynamic":
+            return self.intensities(split)
+        return binarise_fixed(self.split(split), self.levels, seed, split).astype(np.float32)
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits of a sha256 over all arrays, their shapes, levels and the mode."""
+        digest = hashlib.sha256(f"{self.levels} {self.binarise}".encode())
+        for field in dataclasses.fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.ndarray):
+                digest.update(f"{field.name} {array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+
+def _check_split(name: str, array: np.ndarray, train: np.ndarray) -> None:
+    if array.dtype not in (np.uint8, np.float32) or array.dtype != train.dtype:
+        raise DataError(
+            f"expected {name} as uint8 or float32, and as train, which is {train.dtype}; got "
+            f"{array.dtype}. Convert it with array.astype."
+        )
+    if array.ndim < 2 or array.size == 0:
+        raise DataError(
+            f"expected {name} of shape [N, *event], not empty; got shape {list(array.shape)}."
+        )
+    if array.shape[1:] != train.shape[1:]:
+        raise DataError(
+            f"expected {name} with the event shape of train, {list(train.shape[1:])}; got "
+            f"{list(array.shape[1:])}. All splits must have data of one shape."
+        )

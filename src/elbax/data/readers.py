@@ -1,0 +1,265 @@
+"""Read each file format into arrays, or say in one sentence what is wrong with the file."""
+
+import gzip
+import math
+import struct
+import zipfile
+import zlib
+from io import BufferedIOBase
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+
+from elbax._errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
+MAX_IDX_BYTES = 2**31  # a header that claims more is wrong: MNIST has 47 million
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,  # NumPy and PIL raise it on a damaged header
+    NotImplementedError,  # an archive that claims a strange compression
+    TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def open_maybe_gzip(path: Path) -> BufferedIOBase:
+    """Open a file for reading bytes, decompressing it if it begins as gzip does."""
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if is_gzip else path.open("rb")
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Read an idx file of unsigned bytes, gzipped or not.
+
+    Returns:
+        uint8 array of the shape that the header states: `[N, H, W]` images or `[N]` labels.
+
+    Raises:
+        DataError: wrong magic number, a size that disagrees with the header, or broken gzip.
+    """
+    try:
+        with open_maybe_gzip(path) as file:
+            shape = _read_idx_header(file, path)
+            expected = math.prod(shape)
+            values = file.read(expected + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, "an idx file", error) from error
+    if len(values) != expected:
+        got = f"{len(values)}" if len(values) < expected else "more"
+        raise DataError(
+            f"{path}: expected {expected} bytes of data for the shape {list(shape)} in its "
+            f"header; got {got}. The file is truncated or damaged; get it again."
+        )
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _read_idx_header(file: BufferedIOBase, path: Path) -> tuple[int, ...]:
+    magic = file.read(4)
+    # Two zero bytes, the type (8 is unsigned byte), the number of axes.
+    if len(magic) < 4 or magic[:3] != b"\x00\x00\x08" or not 1 <= magic[3] <= 4:
+        raise DataError(
+            f"{path}: expected an idx file of unsigned bytes, which begins 00 00 08 and the number "
+            f"of axes, 1 to 4; got {magic.hex(' ') or 'an empty file'}. Give another file."
+        )
+    dims = file.read(4 * magic[3])
+    if len(dims) < 4 * magic[3]:
+        raise DataError(f"{path}: expected {magic[3]} sizes in the idx header; the file ends.")
+    shape = struct.unpack(f">{magic[3]}I", dims)
+    if math.prod(shape) > MAX_IDX_BYTES:
+        raise DataError(
+            f"{path}: expected at most {MAX_IDX_BYTES} bytes of data; the header claims shape "
+            f"{list(shape)}. The file is damaged; get it again."
+        )
+    return shape
+
+
+def read_amat(path: Path) -> np.ndarray:
+    """Read a binarised .amat file: text rows of 0 and 1, or a MATLAB v5 file under that name.
+
+    Returns:
+        `[N, D]` uint8 of 0 and 1.
+
+    Raises:
+        DataError: something else than 0 and 1, or rows of different lengths.
+    """
+    data = path.read_bytes()
+    if data.startswith(b"MATLAB 5.0"):
+        values = _first_matrix(read_mat(path), path)
+    else:
+        values = _parse_amat_text(data, path)
+    if values.size == 0 or not ((values == 0) | (values == 1)).all():
+        raise DataError(f"{path}: expected values 0 and 1 only; got others or none.")
+    return values.astype(np.uint8)
+
+
+def _first_matrix(variables: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    matrix = variables.get("X", next(iter(variables.values()), None))
+    if matrix is None or matrix.ndim != 2 or matrix.dtype.kind not in "buif":
+        raise DataError(f"{path}: expected a matrix X of numbers in the MATLAB file; got none.")
+    return matrix
+
+
+def _parse_amat_text(data: bytes, path: Path) -> np.ndarray:
+    """Parse without making a Python object per pixel: the training file has 39 million."""
+    codes = np.frombuffer(data, np.uint8)
+    is_digit = (codes == ord("0")) | (codes == ord("1"))
+    is_space = (codes == ord(" ")) | (codes == ord("\n")) | (codes == ord("\r"))
+    if not (is_digit | is_space).all() or (is_digit[1:] & is_digit[:-1]).any():
+        raise DataError(f"{path}: expected text rows of 0 and 1 with a space between; got others.")
+    if not is_digit.any():
+        raise DataError(f"{path}: expected text rows of 0 and 1; got none. Get the file again.")
+    line_starts = np.concatenate([[0], np.flatnonzero(codes[:-1] == ord("\n")) + 1])
+    widths = np.add.reduceat(is_digit, line_starts, dtype=np.int64)
+    widths = widths[widths > 0]  # blank lines do not count
+    if (widths != widths[0]).any():
+        raise DataError(
+            f"{path}: expected rows of equal length, {widths[0]} values as in the first row; got "
+            f"one of {widths[widths != widths[0]][0]}. The file is truncated or damaged; "
+            "get it again."
+        )
+    return (codes[is_digit] - ord("0")).reshape(len(widths), -1)
+
+
+def amat_text(values: np.ndarray) -> bytes:
+    r"""Write `[N, D]` zeros and ones as Larochelle's text, to compare hashes.
+
+    >>> amat_text(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    b'0 1\n1 1\n'
+    """
+    text = np.full((len(values), 2 * values.shape[1]), ord(" "), np.uint8)
+    text[:, ::2] = values + ord("0")
+    text[:, -1] = ord("\n")
+    return text.tobytes()
+
+
+def read_mat(path: Path) -> dict[str, np.ndarray]:
+    """Read the variables of a MATLAB file, version 7 or older."""
+    import scipy.io
+    from scipy.io.matlab import MatReadError
+
+    _check_mat_is_whole(path)
+    broken = (*_UNREADABLE, MatReadError, TypeError, LookupError)
+    try:
+        variables = scipy.io.loadmat(path, appendmat=False)
+    except broken as error:
+        raise _unreadable(path, "a MATLAB file", error) from error
+    return {name: np.asarray(v) for name, v in variables.items() if not name.startswith("__")}
+
+
+def _check_mat_is_whole(path: Path) -> None:
+    """Follow the sizes of a version 5 file to its end, as SciPy can crash on a truncated one."""
+    data = path.read_bytes()
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
+    at = 128 if order else len(data)  # not version 5: SciPy says what it is
+    while at + 8 <= len(data):
+        at += 8 + struct.unpack_from(f"{order}I", data, at + 4)[0]
+    if at > len(data):
+        raise DataError(f"{path}: expected a whole MATLAB file; it is truncated. Get it again.")
+
+
+def read_chardata(path: Path) -> dict[str, np.ndarray]:
+    """Read Burda et al.'s chardata.mat of 28 x 28 OMNIGLOT characters.
+
+    Returns:
+        `train` and `test`, `[N, 28, 28]` uint8, upright; and, where the file has the targets,
+        `train_labels` and `test_labels`, the alphabet of each, `[N]`.
+
+    Raises:
+        DataError: no MATLAB file, variables missing, or values outside [0, 1].
+
+    References:
+        Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2016.
+    """
+    variables = read_mat(path)
+    arrays = {}
+    for split, key in (("train", "data"), ("test", "testdata")):
+        values = variables.get(key)
+        if values is None or values.ndim != 2 or len(values) != 784 or values.dtype.kind != "f":
+            got = "none" if values is None else f"{values.dtype} of shape {list(values.shape)}"
+            raise DataError(f"{path}: expected '{key}' as floats of shape [784, N]; got {got}.")
+        if not ((values >= 0) & (values <= 1)).all():
+            raise DataError(f"{path}: expected '{key}' in [0, 1]; got values outside.")
+        # A column is an image stored column by column, as MATLAB does.
+        upright = values.T.reshape(-1, 28, 28).transpose(0, 2, 1)
+        arrays[split] = np.ascontiguousarray(np.round(255 * upright).astype(np.uint8))
+    for split, key in (("train", "target"), ("test", "testtarget")):
+        if key in variables:
+            arrays[f"{split}_labels"] = variables[key].argmax(axis=0)
+    return arrays
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Read one array; pickled objects are refused."""
+    try:
+        # Mapped first, so that a header that claims more than the file holds allocates nothing.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _UNREADABLE as error:
+        raise _unreadable(path, "an .npy file of numbers", error) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: expected one array; got an archive. Name it .npz.")
+    return np.array(array)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an archive, by key; pickled objects are refused."""
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("it holds a single array; name it .npy")
+            return {key: archive[key] for key in archive.files}
+    except _UNREADABLE as error:
+        raise _unreadable(path, "an .npz archive of numbers", error) from error
+
+
+def read_image_folder(folder: Path) -> np.ndarray:
+    """Read all images of a folder, sorted by name, as grey.
+
+    Returns:
+        `[N, H, W]` uint8.
+
+    Raises:
+        DataError: no image, a broken one, or two sizes.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise DataError(
+            f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)}) directly in the folder; "
+            "got none."
+        )
+    images = [_read_grey(path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise DataError(
+                f"{path}: expected height and width {list(images[0].shape)}, as {paths[0].name} "
+                f"has; got {list(image.shape)}. Bring all images to one size."
+            )
+    return np.stack(images)
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode[0] in "IF":  # 16 or 32 bits per pixel: PIL would clip, not scale
+                raise ValueError(f"its pixel mode is {image.mode}; save it with 8 bits per channel")
+            return np.asarray(image.convert("L"))
+    except (*_UNREADABLE, Image.DecompressionBombError) as error:
+        raise _unreadable(path, "an image", error) from error
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(
+        f"{path}: expected {expected}; it cannot be read as one ({reason}). "
+        "Give another file, or get this one again."
+    )

@@ -1,0 +1,82 @@
+"""Distributions of one datum: `sample` and `log_prob`, with every event axis summed.
+
+They are pytrees of arrays. Batch with `jax.vmap`; nothing here has a batch axis.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from elbax._numerics import bernoulli_log_prob
+from elbax._types import PRNGKey
+
+
+class AbstractDistribution(eqx.Module):
+    """A distribution over an array (or a pytree of arrays) that belongs to one datum."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKey) -> Array:
+        """Draw one value; reparameterized where the distribution allows it."""
+
+    @abc.abstractmethod
+    def log_prob(self, value: Array) -> Float[Array, ""]:
+        """Log-density (or log-probability) of `value` in nats, summed over event axes."""
+
+    @abc.abstractmethod
+    def mean(self) -> Array:
+        """The expectation, shaped like one sample."""
+
+
+class DiagonalNormal(AbstractDistribution):
+    """Normal distribution with independent coordinates; `scale` is a standard deviation.
+
+    >>> q = DiagonalNormal(jnp.zeros(2), jnp.ones(2))
+    >>> round(float(q.log_prob(jnp.zeros(2))), 6)  # -log(2 pi)
+    -1.837877
+    """
+
+    loc: Float[Array, " z"]
+    scale: Float[Array, " z"]
+
+    def sample(self, key: PRNGKey) -> Float[Array, " z"]:
+        """`loc + scale * eps`, eps standard normal: differentiable in loc and scale."""
+        return self.loc + self.scale * jax.random.normal(key, self.loc.shape, self.loc.dtype)
+
+    def log_prob(self, value: Float[Array, " z"]) -> Float[Array, ""]:
+        """`-1/2 ((value - loc) / scale)^2 - log scale - 1/2 log 2 pi`, summed."""
+        standard = (value - self.loc) / self.scale
+        constant = 0.5 * math.log(2 * math.pi)
+        return jnp.sum(-0.5 * standard**2 - jnp.log(self.scale) - constant)
+
+    def mean(self) -> Float[Array, " z"]:
+        """The location."""
+        return self.loc
+
+
+class Bernoulli(AbstractDistribution):
+    """Independent Bernoulli variables given by their logits.
+
+    `log_prob` also takes values between 0 and 1 (grey levels): a cross-entropy then, no
+    log-probability, and the data room says so where it happens.
+
+    >>> float(Bernoulli(jnp.array([0.0])).mean()[0])
+    0.5
+    """
+
+    logits: Float[Array, " d"]
+
+    def sample(self, key: PRNGKey) -> Float[Array, " d"]:
+        """Draw zeros and ones; not reparameterizable."""
+        return jax.random.bernoulli(key, jax.nn.sigmoid(self.logits)).astype(self.logits.dtype)
+
+    def log_prob(self, value: Float[Array, " d"]) -> Float[Array, ""]:
+        """`value * logits - softplus(logits)`, summed."""
+        return bernoulli_log_prob(self.logits, value)
+
+    def mean(self) -> Float[Array, " d"]:
+        """The probabilities."""
+        return jax.nn.sigmoid(self.logits)

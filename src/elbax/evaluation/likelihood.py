@@ -1,0 +1,228 @@
+"""Held-out bounds: every IWAE-k of a list from one pass over the same samples."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from elbax._errors import InputError
+from elbax._log_weights import log_weights_of
+from elbax._numerics import effective_sample_size
+from elbax._types import LogWeights, PRNGKey
+from elbax.bounds import MIWAE
+from elbax.models.interface import Model
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over data with its standard error, both in the metric's unit."""
+
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Bounds of one model on held-out data, per datum and as means, in nats per datum.
+
+    Attributes:
+        ks: sample counts, increasing; the last one's bound is log p-hat.
+        bounds: `[len(ks), N]`, IWAE-k of each datum. For k below the largest it is the mean over
+            as many disjoint groups of k samples as the largest holds, so it costs nothing more.
+        ess: `[N]`, effective sample size among the largest k.
+        finite: `[N]`, False where a bound is not finite; such data are in no mean, and
+            `num_nonfinite` counts them.
+    """
+
+    ks: tuple[int, ...]
+    bounds: np.ndarray
+    ess: np.ndarray
+    finite: np.ndarray
+
+    @property
+    def num_nonfinite(self) -> int:
+        """Data left out of every mean because a bound of theirs is not finite."""
+        return int((~self.finite).sum())
+
+    def per_datum(self, metric: str) -> np.ndarray:
+        """The values `[N]` behind a metric: iwae_K, gap_K (K in ks), log_p_hat or ess."""
+        if metric == "ess":
+            return self.ess
+        if metric == "log_p_hat":
+            return self.bounds[-1]
+        kind, _, k = metric.rpartition("_")
+        if kind not in ("iwae", "gap") or not k.isdigit() or int(k) not in self.ks:
+            raise InputError(
+                f"expected a metric among {', '.join(self.metrics())}; got '{metric}'."
+            )
+        bound = self.bounds[self.ks.index(int(k))]
+        return bound - self.bounds[-1] if kind == "gap" else bound
+
+    def metrics(self) -> tuple[str, ...]:
+        """The names of all metrics."""
+        bounds = [f"iwae_{k}" for k in self.ks]
+        gaps = [f"gap_{k}" for k in self.ks[:-1]]
+        return (*bounds, "log_p_hat", *gaps, "ess")
+
+    def estimate(self, metric: str) -> Estimate:
+        """Mean over the finite data and its standard error; a gap's is that of the differences."""
+        return _mean_and_error(self.per_datum(metric)[self.finite])
+
+    @property
+    def log_p_hat(self) -> Estimate:
+        """The estimate of log p(x): IWAE at the largest k."""
+        return self.estimate("log_p_hat")
+
+
+def evaluate(
+    model: Model,
+    x: Float[Array | np.ndarray, "n ..."],
+    *,
+    key: PRNGKey,
+    ks: Sequence[int] = (1, 64, 5000),
+    block_rows: int = 2560,
+    progress: Callable[[float], None] | None = None,
+) -> Evaluation:
+    r"""Estimate IWAE-k for every k and every datum.
+
+    `IWAE-k = log (1/k) \sum_i w_i`, in expectation below log p(x) and increasing in k. Samples
+    come from a key per datum and sample: the result does not depend on the blocks, up to rounding.
+
+    Args:
+        model: the model.
+        x: data `[N, *event]` (0/1 for a Bernoulli likelihood).
+        key: a random key, consumed here.
+        ks: sample counts; the largest one gives log p-hat.
+        block_rows: decoder rows at a time (data times samples), which bounds the memory.
+        progress: told the fraction done, after each block of data.
+
+    Raises:
+        InputError: a k below 1, or no data.
+
+    References: Burda, Grosse & Salakhutdinov 2015, section 5 (log p-hat by 5000 samples).
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> result = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
+    >>> result.bounds.shape, result.metrics()
+    ((2, 5), ('iwae_1', 'iwae_8', 'log_p_hat', 'gap_1', 'ess'))
+    """
+    ks = tuple(sorted(set(ks)))
+    if not ks or ks[0] < 1:
+        raise InputError(f"expected every k >= 1; got ks = {ks}.")
+    if len(x) == 0:
+        raise InputError("expected at least one datum to evaluate; got none.")
+    data_rows, sample_rows, num_blocks = _blocks(ks[-1], block_rows, len(x))
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    outputs = []
+    for start in range(0, len(x), data_rows):
+        # The last block is filled up with its first datum, so that one program serves all blocks.
+        rows = np.arange(start, start + data_rows)
+        rows = np.where(rows < len(x), rows, start)
+        block = _evaluate_block(
+            params,
+            jnp.asarray(x[rows]),
+            key,
+            jnp.asarray(rows),
+            static,
+            ks,
+            sample_rows,
+            num_blocks,
+        )
+        outputs.append(jax.tree.map(np.asarray, block))
+        if progress is not None:
+            progress(min(1.0, (start + data_rows) / len(x)))
+    bounds = np.concatenate([bounds for bounds, _ in outputs], axis=1)[:, : len(x)]
+    ess = np.concatenate([ess for _, ess in outputs])[: len(x)]
+    finite = np.asarray(np.isfinite(bounds).all(axis=0))
+    return Evaluation(ks, bounds, ess, finite)
+
+
+def _blocks(num_samples: int, block_rows: int, num_data: int) -> tuple[int, int, int]:
+    """Data per block, samples per inner block, and inner blocks: their product is block_rows."""
+    sample_rows = min(num_samples, max(1, block_rows // min(num_data, 20)))
+    num_blocks = -(-num_samples // sample_rows)
+    sample_rows = -(-num_samples // num_blocks)
+    return min(num_data, max(1, block_rows // sample_rows)), sample_rows, num_blocks
+
+
+@partial(jax.jit, static_argnames=("static", "ks", "sample_rows", "num_blocks"))
+def _evaluate_block(
+    params,
+    x: Float[Array, "b ..."],
+    key: PRNGKey,
+    rows: Int[Array, " b"],
+    static,
+    ks: tuple[int, ...],
+    sample_rows: int,
+    num_blocks: int,
+) -> tuple[Float[Array, " ks b"], Float[Array, " b"]]:
+    """Bounds and ESS of a block of data; only its log-weights `[max k, b]` are held at once."""
+    model = eqx.combine(params, static)
+    data_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+
+    def sample_block(index: Array) -> LogWeights:
+        samples = index * sample_rows + jnp.arange(sample_rows)
+        keys = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(data_keys))(samples)
+        return log_weights_of(model, x, keys)
+
+    log_w = jax.lax.map(sample_block, jnp.arange(num_blocks))
+    log_w = log_w.reshape(num_blocks * sample_rows, -1)[: ks[-1]]
+    return jnp.stack([_grouped_bound(log_w, k) for k in ks]), effective_sample_size(log_w)
+
+
+def _grouped_bound(log_w: LogWeights, k: int) -> Float[Array, " b"]:
+    """L_k as the mean over all disjoint groups of k samples that `log_w` holds."""
+    groups = log_w.shape[0] // k
+    return MIWAE(groups, k)(log_w[: groups * k])
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean of `second - first` over the same data, with its standard error, in nats per datum."""
+
+    metric: str
+    difference: float
+    standard_error: float
+
+    @property
+    def z(self) -> float:
+        """The difference in units of its standard error."""
+        return self.difference / self.standard_error if self.standard_error > 0 else 0.0
+
+
+def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") -> PairedDifference:
+    """Compare two models datum by datum, on the same data in the same order.
+
+    The spread between images (about 23 nats on MNIST) cancels, so this tells apart models that
+    their separate standard errors cannot.
+
+    Raises:
+        InputError: the two were evaluated on different numbers of data.
+
+    >>> a = Evaluation((1,), np.array([[-1.0, -2.0]]), np.ones(2), np.ones(2, bool))
+    >>> b = Evaluation((1,), np.array([[-0.5, -1.5]]), np.ones(2), np.ones(2, bool))
+    >>> compare(a, b).difference
+    0.5
+    """
+    if first.finite.shape != second.finite.shape:
+        raise InputError(
+            "expected both models to be evaluated on the same data; got "
+            f"{first.finite.shape[0]} and {second.finite.shape[0]} data."
+        )
+    both = first.finite & second.finite
+    estimate = _mean_and_error((second.per_datum(metric) - first.per_datum(metric))[both])
+    return PairedDifference(metric, estimate.mean, estimate.standard_error)
+
+
+def _mean_and_error(values: np.ndarray) -> Estimate:
+    values = values.astype(np.float64)
+    if values.size == 0:
+        return Estimate(float("nan"), float("nan"))
+    error = values.std(ddof=1) / values.size**0.5 if values.size > 1 else float("nan")
+    return Estimate(float(values.mean()), float(error))

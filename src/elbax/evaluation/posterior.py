@@ -1,0 +1,94 @@
+"""What the posterior does: active units, reconstructions, samples from the prior."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from elbax._errors import InputError
+from elbax._log_weights import encode
+from elbax._types import PRNGKey
+from elbax.models.interface import Model
+
+_BLOCK = 1000  # data at a time
+
+
+def posterior_means(model: Model, x: Float[Array | np.ndarray, "n ..."]) -> np.ndarray:
+    """E_q[z | x] `[N, Z]`.
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
+    (5, 2)
+    """
+    if len(x) == 0:
+        raise InputError("expected at least one datum; got none.")
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    blocks = [
+        np.asarray(_means(params, jnp.asarray(x[start : start + _BLOCK]), static))
+        for start in range(0, len(x), _BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
+def active_units(
+    model: Model, x: Float[Array | np.ndarray, "n ..."], threshold: float = 0.01
+) -> int:
+    """How many latent units the posterior uses: Var_x(E_q[z_u | x]) above `threshold`.
+
+    References: Burda, Grosse & Salakhutdinov 2015, section 5.2 (threshold 0.01).
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> active_units(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3)))
+    0
+    """
+    return int((posterior_means(model, x).var(axis=0) > threshold).sum())
+
+
+def reconstructions(model: Model, x: Float[Array | np.ndarray, "n ..."]) -> np.ndarray:
+    """E[x | z] at the posterior mean of z, `[N, *event]`.
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
+    (5, 3)
+    """
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    means = posterior_means(model, x)
+    blocks = [
+        np.asarray(_decode(params, jnp.asarray(means[start : start + _BLOCK]), static))
+        for start in range(0, len(means), _BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
+def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
+    """E[x | z] for z drawn from the prior, `[num_samples, *event]`.
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> prior_samples(model, 4, key=jax.random.key(1)).shape
+    (4, 3)
+    """
+    if num_samples < 1:
+        raise InputError(f"expected num_samples >= 1; got {num_samples}.")
+    params, static = eqx.partition(model, eqx.is_inexact_array)
+    return np.asarray(_prior(params, jax.random.split(key, num_samples), static))
+
+
+@partial(jax.jit, static_argnames="static")
+def _means(params, x, static):
+    inference = eqx.combine(params, static).inference
+    return jax.vmap(inference.mean)(encode(inference, x))
+
+
+@partial(jax.jit, static_argnames="static")
+def _decode(params, z, static):
+    return jax.vmap(eqx.combine(params, static).generative.mean)(z)
+
+
+@partial(jax.jit, static_argnames="static")
+def _prior(params, keys, static):
+    generative = eqx.combine(params, static).generative
+    return jax.vmap(lambda key: generative.mean(generative.sample_prior(key)))(keys)

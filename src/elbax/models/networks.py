@@ -1,0 +1,62 @@
+"""Networks: functions of one vector. Any Equinox module or plain function may stand in for them."""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from elbax._types import PRNGKey
+
+
+class Linear(eqx.Module):
+    """An affine map, `x @ weight + bias`, Glorot-uniform at the start.
+
+    References: Glorot & Bengio 2010, Understanding the difficulty of training deep networks,
+    eq. 16.
+
+    >>> Linear(3, 2, key=jax.random.key(0))(jnp.ones(3)).shape
+    (2,)
+    """
+
+    weight: Float[Array, " i o"]
+    bias: Float[Array, " o"]
+
+    def __init__(self, num_in: int, num_out: int, *, key: PRNGKey):
+        limit = (6 / (num_in + num_out)) ** 0.5
+        self.weight = jax.random.uniform(key, (num_in, num_out), minval=-limit, maxval=limit)
+        self.bias = jnp.zeros(num_out)
+
+    def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:
+        """The map."""
+        return x @ self.weight + self.bias
+
+
+class MLP(eqx.Module):
+    """Linear maps, each followed by `activation`, the last one too.
+
+    >>> MLP([3, 200, 200], key=jax.random.key(0))(jnp.ones(3)).shape
+    (200,)
+    """
+
+    layers: tuple[Linear, ...]
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        key: PRNGKey,
+        activation: Callable[[Array], Array] = jnp.tanh,
+    ):
+        keys = jax.random.split(key, len(sizes))
+        pairs = zip(sizes[:-1], sizes[1:], keys[1:], strict=True)
+        self.layers = tuple(Linear(i, o, key=k) for i, o, k in pairs)
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:
+        """Apply the maps in order."""
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        return x

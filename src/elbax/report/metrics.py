@@ -1,0 +1,128 @@
+"""Which metrics a report shows, what they are called, and what each one means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of a table.
+
+    Attributes:
+        key: its name in `results.json`.
+        name: its name on paper.
+        decimals: how many are printed.
+        best: "high" where more is better, "near 0" for gaps, None where it is no score.
+        meaning: one sentence for the reader.
+        whole: a single run has a whole number, printed without decimals.
+    """
+
+    key: str
+    name: str
+    decimals: int
+    best: Literal["high", "near 0"] | None
+    meaning: str
+    whole: bool = False
+
+
+def bounds(ks: Sequence[int]) -> dict[int, str]:
+    """The key in `results.json` of IWAE-k for each k; that of the largest k is `log_p_hat`.
+
+    >>> bounds([64, 1, 5000])
+    {1: 'iwae_1', 64: 'iwae_64', 5000: 'log_p_hat'}
+    """
+    *smaller, largest = sorted(set(ks))
+    return {k: f"iwae_{k}" for k in smaller} | {largest: "log_p_hat"}
+
+
+def headline(ks: Sequence[int]) -> list[Metric]:
+    """The columns of the headline table, for an evaluation with `ks` samples.
+
+    >>> [metric.name for metric in headline([1, 64, 5000])]
+    ['IWAE-64', 'log p-hat', 'gap_64', 'gap_1', 'active units', 'ESS', 'SSIM']
+    """
+    *smaller, largest = sorted(set(ks))
+    scores = [_iwae(k) for k in reversed(smaller) if k > 1]
+    gaps = [_gap(k) for k in reversed(smaller)]
+    return [*scores, _log_p_hat(largest), *gaps, _ACTIVE, _ess(largest), _SSIM]
+
+
+def every(ks: Sequence[int]) -> list[Metric]:
+    """The headline columns with IWAE-1, the ELBO, in its place among the bounds."""
+    columns = headline(ks)
+    if 1 in ks and len(set(ks)) > 1:
+        place = [column.key for column in columns].index("log_p_hat")
+        columns.insert(place, _iwae(1))
+    return columns
+
+
+def value(run: dict[str, Any], metric: Metric) -> Any:
+    """The run's value of a metric, None where it was not measured."""
+    return run["metrics"].get(metric.key)
+
+
+def _iwae(k: int) -> Metric:
+    what = "The ELBO: the" if k == 1 else "The"
+    return Metric(
+        key=f"iwae_{k}",
+        name=f"IWAE-{k}",
+        decimals=2,
+        best="high",
+        meaning=f"{what} importance-weighted bound on log p(x) with {k} "
+        f"sample{'' if k == 1 else 's'} per datum, averaged over held-out data; higher is better.",
+    )
+
+
+def _log_p_hat(k: int) -> Metric:
+    return Metric(
+        key="log_p_hat",
+        name="log p-hat",
+        decimals=2,
+        best="high",
+        meaning=f"The estimate of the held-out log-likelihood, which is IWAE-{k}; it still lies "
+        "below the truth on average, and higher is better.",
+    )
+
+
+def _gap(k: int) -> Metric:
+    what = "the ELBO's gap, an estimate of -KL(q(z|x) || p(z|x))" if k == 1 else "the bound's gap"
+    return Metric(
+        key=f"gap_{k}",
+        name=f"gap_{k}",
+        decimals=2,
+        best="near 0",
+        meaning=f"IWAE-{k} minus log p-hat, {what}: at most 0 up to Monte Carlo error, and near 0 "
+        "where the inference network serves its generative network well.",
+    )
+
+
+def _ess(k: int) -> Metric:
+    return Metric(
+        key="ess",
+        name="ESS",
+        decimals=1,
+        best="high",
+        meaning=f"The effective sample size (sum w)^2 / sum w^2 of the importance weights, out of "
+        f"{k}, averaged over held-out data; higher means a posterior approximation that fits.",
+    )
+
+
+_ACTIVE = Metric(
+    key="active_units",
+    name="active units",
+    decimals=1,
+    best=None,
+    meaning="How many latent units the data move: those whose posterior mean has a variance above "
+    "0.01 over the data; a count, not a score.",
+    whole=True,
+)
+
+_SSIM = Metric(
+    key="ssim",
+    name="SSIM",
+    decimals=3,
+    best="high",
+    meaning="The structural similarity of held-out images with their reconstructions from the "
+    "posterior mean, 1 where they are equal.",
+)

@@ -1,0 +1,221 @@
+"""Reads what training and evaluation left in a run directory, and groups runs by method."""
+
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbax._errors import InputError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What one run directory holds.
+
+    Attributes:
+        results: `results.json`: data set, evaluation settings, one entry of metrics per run.
+        metrics: `metrics.jsonl`: one entry per run and epoch.
+        config: `config.json`: the configuration the runs were trained with.
+        images: `images.npz`, grey levels in [0, 1]: `originals [n, H, W]`,
+            `reconstructions [R, n, H, W]` and `samples [R, m, H, W]`, runs in the order of
+            `results["runs"]`; None where the data are not images.
+    """
+
+    results: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    config: dict[str, Any]
+    images: dict[str, np.ndarray] | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """The runs that differ in nothing but their seed.
+
+    Attributes:
+        label: the name to print, such as "IWAE(64)".
+        runs: entries of `results["runs"]`, diverged ones included.
+        rows: where those entries stand in `results["runs"]`, and so in the image arrays.
+    """
+
+    label: str
+    runs: tuple[dict[str, Any], ...]
+    rows: tuple[int, ...]
+
+    @property
+    def finished(self) -> list[dict[str, Any]]:
+        """The runs that did not diverge."""
+        return [run for run in self.runs if run["status"] == "ok"]
+
+    @property
+    def shown(self) -> int:
+        """The row of the run whose images are shown: the first that did not diverge."""
+        pairs = zip(self.rows, self.runs, strict=True)
+        return next((row for row, run in pairs if run["status"] == "ok"), self.rows[0])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (ddof 1) of one number over seeds.
+
+    `sd` is None for fewer than two values, `mean` for none.
+    """
+
+    mean: float | None
+    sd: float | None
+    count: int
+
+
+def read(run_dir: str | Path) -> RunResults:
+    """Read a run directory.
+
+    Args:
+        run_dir: a folder with `results.json`, `metrics.jsonl`, `config.json` and, for image data,
+            `images.npz`.
+
+    Raises:
+        InputError: if the folder or a file is missing or not what its name says.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        raise InputError(f"no run directory at '{folder}'; give one that `elbax train` wrote.")
+    evaluate = f"run `elbax evaluate {folder}` first"
+    train = "give a directory that `elbax train` or `elbax compare` wrote"
+    results = _parse(folder / "results.json", evaluate)
+    _check(results, folder / "results.json", evaluate)
+    config = _parse(folder / "config.json", train)
+    if not isinstance(config, dict):
+        raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
+    metrics = _metrics(folder / "metrics.jsonl", train)
+    images = _images(folder / "images.npz", len(results["runs"]), evaluate)
+    return RunResults(results, metrics, config, images)
+
+
+def by_method(results: dict[str, Any]) -> list[Method]:
+    """The runs of each method, in order of first appearance.
+
+    Two methods of the same label are told apart by their full name, such as
+    "iwae(k=64, gradient=dreg)".
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, run in enumerate(results["runs"]):
+        groups.setdefault((run["method"], run["label"]), []).append(row)
+    labels = [label for _, label in groups]
+    return [
+        Method(
+            label=label if labels.count(label) == 1 else method,
+            runs=tuple(results["runs"][row] for row in rows),
+            rows=tuple(rows),
+        )
+        for (method, label), rows in groups.items()
+    ]
+
+
+def number(value: Any) -> float | None:
+    """A finite number as float, and None for null, NaN, infinities and anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def spread(values: Sequence[Any]) -> Spread:
+    """Mean and standard deviation of those values that are finite numbers.
+
+    >>> spread([1.0, None, 3.0])
+    Spread(mean=2.0, sd=1.4142135623730951, count=2)
+    """
+    known = [known for value in values if (known := number(value)) is not None]
+    mean = float(np.mean(known)) if known else None
+    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return Spread(mean, sd, len(known))
+
+
+def _text(path: Path, cure: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no {path.name} in '{path.parent}'; {cure}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
+
+
+def _parse(path: Path, cure: str) -> Any:
+    try:
+        return json.loads(_text(path, cure))
+    except json.JSONDecodeError as error:
+        raise InputError(f"'{path}' is not JSON ({error}); {cure}.") from None
+
+
+def _check(results: Any, path: Path, cure: str) -> None:
+    """Refuse a results.json that the tables could not be made from."""
+    if not isinstance(results, dict) or results.get("format") != FORMAT:
+        found = results.get("format") if isinstance(results, dict) else type(results).__name__
+        raise InputError(
+            f"expected '{path}' in format {FORMAT}; got {found}. Update elbax, or {cure}."
+        )
+    for key, kind in (("dataset", dict), ("evaluation", dict), ("training", dict), ("runs", list)):
+        if not isinstance(results.get(key), kind):
+            raise InputError(f"'{path}' has no '{key}'; {cure}.")
+    ks = results["evaluation"].get("ks")
+    if not isinstance(ks, list) or not ks or not all(isinstance(k, int) and k > 0 for k in ks):
+        raise InputError(f"expected evaluation.ks in '{path}' as counts; got {ks}; {cure}.")
+    if not results["runs"]:
+        raise InputError(f"'{path}' holds no runs; {cure}.")
+    for place, run in enumerate(results["runs"]):
+        named = isinstance(run, dict) and all(
+            isinstance(run.get(key), str) for key in ("name", "method", "label", "status")
+        )
+        if not named or not isinstance(run.get("metrics"), dict):
+            raise InputError(
+                f"run {place} of '{path}' lacks a name, method, label, status or metrics; {cure}."
+            )
+
+
+def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:
+    entries = []
+    for place, line in enumerate(_text(path, cure).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            entry = None
+        if not (
+            isinstance(entry, dict)
+            and isinstance(entry.get("run"), str)
+            and isinstance(entry.get("epoch"), int)
+        ):
+            raise InputError(
+                f"line {place} of '{path}' is not a JSON object with a run and an epoch; "
+                "remove that line."
+            )
+        entries.append(entry)
+    return entries
+
+
+def _images(path: Path, num_runs: int, cure: str) -> dict[str, np.ndarray] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
+    for name, ndim in (("originals", 3), ("reconstructions", 4), ("samples", 4)):
+        array = images.get(name)
+        if array is None or array.ndim != ndim or 0 in array.shape or array.dtype.kind != "f":
+            found = None if array is None else f"{array.dtype}{list(array.shape)}"
+            raise InputError(
+                f"expected '{name}' in '{path}' as floats with {ndim} axes; got {found}; {cure}."
+            )
+        if ndim == 4 and len(array) != num_runs:
+            raise InputError(
+                f"expected '{name}' in '{path}' for {num_runs} runs; got {len(array)}; {cure}."
+            )
+    return images

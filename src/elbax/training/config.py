@@ -1,0 +1,71 @@
+"""A training run's configuration, free of JAX so that the command line starts fast."""
+
+from dataclasses import dataclass
+
+from elbax._errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The protocol of a run: what, besides data, model, objective and seed, decides its result.
+
+    The default is that of Burda et al. 2015, section 5, with any number of epochs.
+
+    >>> TrainConfig(epochs=10).batch_size
+    20
+    """
+
+    epochs: int = 30
+    """Passes over the training data; an incomplete last minibatch of a pass is left out."""
+    batch_size: int = 20
+    """Data per minibatch."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate at the start."""
+    schedule: str = "burda"
+    """Course of the learning rate: burda (eight stages, each 3 times as long and 10^(-1/7) times
+    as fast as the one before, scaled to the epochs) or constant."""
+    adam_b1: float = 0.9
+    """Adam's decay of the gradient's mean."""
+    adam_b2: float = 0.999
+    """Adam's decay of the gradient's square."""
+    adam_eps: float = 1e-4
+    """Adam's epsilon, for the gradient of the bound summed over the minibatch (1e-4 there is
+    5e-6 on a mean over 20 data)."""
+    clip_norm: float | None = None
+    """Largest global norm of the gradient of the minibatch mean; none leaves it as it is."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, with a sentence."""
+        if self.schedule not in ("burda", "constant"):
+            raise InputError(unknown("schedule", self.schedule, ("burda", "constant")))
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"expected {name} >= 1; got {getattr(self, name)}.")
+        for name in ("learning_rate", "adam_eps"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"expected {name} > 0; got {getattr(self, name)}.")
+        for name in ("adam_b1", "adam_b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"expected {name} in [0, 1); got {getattr(self, name)}.")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise InputError(f"expected clip_norm > 0 or none; got {self.clip_norm}.")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run of a fleet: its method, its seed, and its own learning rate if it has one."""
+
+    method: str
+    """An objective, as `elbax.objectives.parse` reads it: "piwae(m=8, k=8)"."""
+    seed: int
+    """Seed of every random stream of the run."""
+
+    @property
+    def name(self) -> str:
+        """The run's name in files and tables.
+
+        >>> RunSpec("piwae(m=8, k=8)", 0).name
+        'piwae-m8-k8-seed0'
+        """
+        words = self.method.replace("(", ",").replace(")", "").replace(" ", "").split(",")
+        return "-".join([word.replace("=", "") for word in words if word] + [f"seed{self.seed}"])

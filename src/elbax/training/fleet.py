@@ -1,0 +1,87 @@
+"""Many runs at once: their states side by side, advanced by one compiled program."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from elbax._errors import InputError, unknown
+from elbax._types import PyTree
+from elbax.models.interface import Model
+from elbax.training.state import RunState
+from elbax.training.step import Program
+
+MAPS = ("auto", "sequential", "vmap")
+
+
+@dataclass
+class Fleet:
+    """R runs of one program.
+
+    `map` is "sequential" (each run by itself, as many at a time as there are cores; bit for bit
+    the same as that run alone), "vmap" (all runs in one batched program, the same within
+    rounding) or "auto": vmap on an accelerator, sequential on a CPU, where it is faster
+    (`benchmarks/fleet.py`).
+    """
+
+    program: Program
+    images: jax.Array
+    states: list[RunState]
+    map: str = "auto"
+    num_compilations: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Choose the map and make the chunk function; nothing is compiled yet."""
+        if self.map not in MAPS:
+            raise InputError(unknown("fleet map", self.map, MAPS))
+        if self.map == "auto":
+            self.map = "sequential" if jax.default_backend() == "cpu" else "vmap"
+        chunk = self._counted_chunk
+        if self.map == "vmap":
+            chunk = jax.vmap(chunk, in_axes=(0, None, None))
+        self._chunk = jax.jit(chunk, donate_argnums=0)
+
+    def advance(self, num_steps: int) -> None:
+        """Take `num_steps` steps in every run; all must lie within the current epoch."""
+        count = jnp.asarray(num_steps, jnp.int32)
+
+        def run(state: RunState) -> RunState:
+            return jax.block_until_ready(self._chunk(state, self.images, count))
+
+        if self.map == "vmap":
+            self.states = unstack(run(stack(self.states)))
+            return
+        # The first run goes ahead alone where the program is not compiled yet: two threads would
+        # compile it twice.
+        ahead = 1 if self.num_compilations == 0 else 0
+        advanced = [run(state) for state in self.states[:ahead]]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self.states = advanced + list(pool.map(run, self.states[ahead:]))
+
+    def model(self, index: int) -> Model:
+        """The model of one run as it stands."""
+        return eqx.combine(self.states[index].params, self.program.static_model)
+
+    def _counted_chunk(self, state: RunState, images, num_steps) -> RunState:
+        # This line runs when JAX traces, so it counts compilations.
+        self.num_compilations += 1
+        return self.program.chunk(state, images, num_steps)
+
+
+def stack(states: Sequence[PyTree]) -> PyTree:
+    """Put a leading axis `[R]` on every leaf."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def unstack(stacked: PyTree) -> list[PyTree]:
+    """Take the leading axis `[R]` apart again.
+
+    >>> unstack(stack([jnp.zeros(2), jnp.ones(2)]))[1].tolist()
+    [1.0, 1.0]
+    """
+    num_runs = jax.tree.leaves(stacked)[0].shape[0]
+    return [jax.tree.map(lambda leaf: leaf[i], stacked) for i in range(num_runs)]  # noqa: B023

@@ -1,0 +1,100 @@
+"""One training step, and a chunk of them in one compiled loop."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Num
+
+from elbax import _keys
+from elbax._types import PyTree
+from elbax.data.binarise import binarise_batch, to_float
+from elbax.gradients import Info, routed
+from elbax.models.interface import Model
+from elbax.training.config import TrainConfig
+from elbax.training.schedules import learning_rate_factor
+from elbax.training.state import DIVERGED, OK, ObjectiveTable, RunState, Sums, optimizer
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is fixed when a training program is compiled; everything else is in the state."""
+
+    static_model: PyTree
+    objectives: ObjectiveTable
+    config: TrainConfig
+    levels: float
+    dynamic: bool
+
+    def steps_per_epoch(self, num_data: int) -> int:
+        """Whole minibatches in one pass."""
+        return num_data // self.config.batch_size
+
+    def chunk(
+        self, state: RunState, images: Num[Array, "n ..."], num_steps: Int[Array, ""]
+    ) -> RunState:
+        """Take `num_steps` steps, none of them past the end of the current epoch.
+
+        What a step draws depends on the run's key and the step alone, and sums run over the
+        whole epoch: cutting an epoch in other chunks changes no bit.
+        """
+        per_epoch = self.steps_per_epoch(images.shape[0])
+        order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
+        order = jax.random.permutation(order_key, images.shape[0])
+        body = partial(self._indexed_step, order=order, images=images)
+        return jax.lax.fori_loop(0, num_steps, lambda _, state: body(state), state)
+
+    def _indexed_step(self, state: RunState, *, order, images) -> RunState:
+        """Gather the step's minibatch and take the step."""
+        size = self.config.batch_size
+        position = state.step % self.steps_per_epoch(images.shape[0])
+        rows = images[jax.lax.dynamic_slice(order, (position * size,), (size,))]
+        if self.dynamic:
+            x = binarise_batch(_keys.step_key(state.key, "binarise", state.step), rows, self.levels)
+        else:
+            x = to_float(rows, self.levels)
+        num_steps = self.config.epochs * self.steps_per_epoch(images.shape[0])
+        return self._step(state, x, first=position == 0, num_steps=num_steps)
+
+    def _step(self, state: RunState, x: Float[Array, "b ..."], *, first, num_steps) -> RunState:
+        """Gradient, Adam, sums. A run that turns non-finite keeps its last parameters."""
+        model = eqx.combine(state.params, self.static_model)
+        channels = partial(self.objectives.channels, state.kind, state.hyper)
+        noise = _keys.step_key(state.key, "noise", state.step)
+        (value, info), gradients = routed(self.objectives.num_samples, channels, model, x, noise)
+
+        norm = optax.global_norm(gradients)
+        good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
+        gradients = self._ascent(gradients, norm, good)
+        direction, adam = optimizer(self.config).update(gradients, state.optimizer)
+        factor = learning_rate_factor(self.config.schedule, num_steps, state.step)
+        rate = jnp.where(good, state.learning_rate * factor, 0)
+        return state._replace(
+            params=jax.tree.map(lambda p, d: p + rate * d, state.params, direction),
+            optimizer=adam,
+            step=state.step + 1,
+            status=jnp.where(good, state.status, DIVERGED),
+            sums=_accumulate(state.sums, first, value, info, norm),
+        )
+
+    def _ascent(self, gradients: Model, norm: Array, good: Array) -> PyTree:
+        """The gradient of the sum over the minibatch (Adam's epsilon refers to it), clipped."""
+        scale = jnp.asarray(self.config.batch_size, norm.dtype)
+        if self.config.clip_norm is not None:
+            scale = scale * jnp.minimum(1, self.config.clip_norm / jnp.maximum(norm, 1e-30))
+        return jax.tree.map(lambda g: jnp.where(good, g * scale, 0), gradients)
+
+
+def _accumulate(sums: Sums, first: Array, value: Array, info: Info, norm: Array) -> Sums:
+    now = Sums(
+        steps=jnp.ones(()),
+        bound=value,
+        inference_bound=jnp.mean(info.inference_bound, where=info.finite),
+        ess=jnp.mean(info.ess),
+        grad_norm=norm,
+        num_nonfinite=jnp.sum(~info.finite).astype(jnp.float32),
+    )
+    return jax.tree.map(lambda old, new: jnp.where(first, 0, old) + new, sums, now)

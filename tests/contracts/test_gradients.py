@@ -1,0 +1,189 @@
+"""Every (bound, rule, model): the routed gradient against autodiff of another form of it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import elbax
+from elbax import _log_weights as waist
+from elbax import bounds, objectives
+from elbax.rules import rule_named
+from tests.models import MODELS, binary_data
+
+T = 4
+PAIRS = {
+    "vae": objectives.vae(T),
+    "iwae": objectives.iwae(T),
+    "miwae": objectives.miwae(2, 2),
+    "piwae": objectives.piwae(2, 2),
+    "ciwae": objectives.ciwae(T, 0.3),
+    "iwae+vae": elbax.Objective(bounds.IWAE(T), bounds.VAE(T)),
+    "custom": elbax.Objective(
+        *[bounds.Custom(lambda v: 2 * jnp.log(jnp.mean(jnp.exp(v / 2))), num_samples=T)] * 2
+    ),
+}
+RULES = ("reparam", "stl", "dreg")
+
+
+def _is_float(leaf):
+    return eqx.is_inexact_array(leaf)
+
+
+def to_float64(model):
+    return jax.tree.map(lambda a: a.astype(jnp.float64) if _is_float(a) else a, model)
+
+
+def two_pass_gradient(objective, rule, model, x, key):
+    """The same gradient by two separate surrogates and plain autodiff, nothing shared."""
+    keys = jax.random.split(key, (objective.num_samples, x.shape[0]))
+
+    def log_w_of(generative, sampler, density):
+        z = waist.draw(sampler, waist.encode(sampler, x), keys)
+        log_q = waist.log_posterior(density, waist.encode(density, x), z)
+        return waist.log_joint(generative, x, z) - log_q
+
+    def generative_value(generative):
+        log_w = log_w_of(generative, model.inference, model.inference)
+        return jnp.mean(objective.generative(log_w))
+
+    arrays, rest = eqx.partition(model.inference, eqx.is_array)
+    frozen = eqx.combine(jax.lax.stop_gradient(arrays), rest)
+
+    def inference_value(inference):
+        if rule == "reparam":
+            log_w = log_w_of(model.generative, inference, inference)
+            return jnp.mean(objective.inference(log_w))
+        # STL and DReG: the density's parameters are constants, its argument is not.
+        log_w = log_w_of(model.generative, inference, frozen)
+        g, h = _derivatives_by_hessian(objective.inference, jax.lax.stop_gradient(log_w))
+        return jnp.mean(jnp.sum((g if rule == "stl" else g - h) * log_w, axis=0))
+
+    return (
+        eqx.filter_grad(generative_value)(model.generative),
+        eqx.filter_grad(inference_value)(model.inference),
+    )
+
+
+def _derivatives_by_hessian(bound, log_w):
+    def one(column):
+        return bound(column[:, None])[0]
+
+    g = jax.vmap(jax.grad(one), 1, 1)(log_w)
+    h = jax.vmap(lambda c: jnp.diagonal(jax.hessian(one)(c)), 1, 1)(log_w)
+    return g, h
+
+
+def _largest_relative_error(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(jnp.abs(u - v).max() / jnp.abs(v).max()) for u, v in pairs if v.any())
+
+
+# Every pair on the hardest model, and every model under the pair whose channels differ.
+CASES = [(pair, "two-layer") for pair in PAIRS] + [
+    ("piwae", model) for model in MODELS if model != "two-layer"
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("pair", "model"), CASES)
+def test_gradient_is_that_of_the_two_pass_form(pair, rule, model, x64, record_property):
+    objective = eqx.tree_at(lambda o: o.gradient, PAIRS[pair], rule_named(rule))
+    built, x, key = to_float64(MODELS[model]()), binary_data(), jax.random.key(5)
+    (value, info), gradients = elbax.value_and_grad(objective)(built, x, key=key)
+    generative, inference = two_pass_gradient(objective, rule, built, x, key)
+    error = max(
+        _largest_relative_error(gradients.generative, generative),
+        _largest_relative_error(gradients.inference, inference),
+    )
+    record_property("max_relative_error", error)
+    assert error < 1e-12
+    log_w = waist.log_weights_of(built, x, jax.random.split(key, (T, x.shape[0])))
+    np.testing.assert_allclose(value, objective.generative(log_w).mean(), rtol=1e-14)
+    np.testing.assert_allclose(info.inference_bound, objective.inference(log_w), rtol=1e-14)
+
+
+def _count_products(jaxpr, width):
+    """Matrix products in which an axis of the decoder's `width` takes part, loops included."""
+    count = 0
+    for equation in jaxpr.eqns:
+        shapes = [v.aval.shape for v in (*equation.invars, *equation.outvars)]
+        if equation.primitive.name == "dot_general":
+            count += sum(width in shape for shape in shapes) >= 2
+        for parameter in equation.params.values():
+            for inner in parameter if isinstance(parameter, tuple | list) else (parameter,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    count += _count_products(inner, width)
+    return count
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("pair", ["vae", "iwae", "miwae", "piwae", "ciwae"])
+def test_one_forward_and_one_decoder_backward(pair, rule):
+    """The decoder's last product runs once forward and twice back (weights, inputs), always."""
+    config = elbax.ModelConfig(hidden=(13,), latents=2)
+    model = elbax.one_layer((4,), config, key=jax.random.key(1))
+    objective = eqx.tree_at(lambda o: o.gradient, PAIRS[pair], rule_named(rule))
+    step = elbax.value_and_grad(objective)
+    jaxpr = jax.make_jaxpr(lambda m: step(m, binary_data(), key=jax.random.key(0))[1])(
+        eqx.filter(model, eqx.is_array)
+    )
+    decoder_in, decoder_out = 3, 3  # 2 -> 13 and 13 -> 4: forward, weights, inputs each
+    encoder = 2 + 2 * 3  # 4 -> 13: no gradient for x; 13 -> 2 twice (location, scale)
+    assert _count_products(jaxpr.jaxpr, 13) == decoder_in + decoder_out + encoder
+
+
+def test_no_gradient_is_lost_where_weights_underflow():
+    """PIWAE: a group far below the others has A = 0 in float32 but P of order one."""
+
+    def shifted(scale):
+        model = elbax.linear_gaussian(4, 2, key=jax.random.key(2))
+        return eqx.tree_at(lambda m: m.generative.log_scale, model, jnp.asarray(scale))
+
+    model, x, key = shifted(-4.0), 3 * binary_data(), jax.random.key(0)
+    objective = objectives.piwae(2, 2)
+    (_, info), gradients = elbax.value_and_grad(objective)(model, x, key=key)
+    assert (info.log_w.max(0) - info.log_w.min(0) > 1e3).any()
+    with jax.enable_x64(True):
+        exact = two_pass_gradient(objective, "reparam", to_float64(model), to_float64(x), key)
+    # The float64 run draws other noise, so compare with float32 two-pass, which is exact here.
+    same = two_pass_gradient(objective, "reparam", model, x, key)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, exact)))
+    assert _largest_relative_error(gradients.inference, same[1]) < 1e-3
+
+
+def test_a_dead_datum_is_reported_and_left_out():
+    model, key = MODELS["linear-gaussian"](), jax.random.key(0)
+    x = binary_data(3)
+    broken = x.at[1].set(jnp.nan)
+    (value, info), _ = elbax.value_and_grad(objectives.iwae(T))(model, broken, key=key)
+    assert info.finite.tolist() == [True, False, True]
+    np.testing.assert_allclose(value, info.bound[jnp.array([0, 2])].mean(), rtol=1e-6)
+
+
+def test_dead_weights_leave_a_finite_gradient():
+    class Dead(elbax.AbstractGenerative):
+        inner: elbax.AbstractGenerative
+
+        def log_prob(self, x, z):
+            return jnp.where(x[0] > 0.5, -jnp.inf, self.inner.log_prob(x, z))
+
+        def sample_prior(self, key):
+            return self.inner.sample_prior(key)
+
+        def mean(self, z):
+            return self.inner.mean(z)
+
+    plain = MODELS["linear-gaussian"]()
+    model = elbax.Model(Dead(plain.generative), plain.inference)
+    x = jnp.array([[0.0, 1, 0, 1], [1.0, 1, 0, 1]])
+    key = jax.random.key(0)
+    (value, info), gradients = elbax.value_and_grad(objectives.piwae(2, 2))(model, x, key=key)
+    assert info.finite.tolist() == [True, False]
+    assert jnp.isfinite(value)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+    (value, _), gradients = elbax.value_and_grad(objectives.iwae(T))(model, x[1:], key=key)
+    assert jnp.isnan(value)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradients))

@@ -1,0 +1,170 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from elbax._errors import InputError, RunFailedError
+from elbax.report.page import write_report
+
+NAMES = ["bounds-by-k", "learning-curves", "prior-samples", "reconstructions"]
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+class Outline(HTMLParser):
+    """Collects tags and attributes, and checks that elements close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture
+def html(run_dir):
+    return write_report(run_dir).read_text(encoding="utf-8")
+
+
+def test_writes_the_page_the_figures_and_their_numbers(run_dir):
+    assert write_report(str(run_dir)) == run_dir / "report.html"
+    found = sorted(path.name for path in (run_dir / "figures").iterdir())
+    assert found == sorted(f"{name}.{kind}" for name in NAMES for kind in ("json", "png"))
+    for name in NAMES:
+        numbers = json.loads((run_dir / "figures" / f"{name}.json").read_text())
+        assert [m["label"] for m in numbers["methods"]][:2] == ["VAE(64)", "IWAE(64)"]
+    assert not list(run_dir.glob("**/.*"))  # no temporary file left behind
+
+
+def test_the_page_needs_no_network_and_runs_no_script(html):
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "<script" not in html
+    outline = Outline(html)
+    for tag, attrs in outline.tags:
+        assert tag not in ("link", "iframe", "object", "embed")
+        assert not any(name.startswith("on") for name in attrs)
+        for name in ("src", "xlink:href"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert "default-src 'none'" in html
+
+
+def test_the_page_is_well_formed(html):
+    outline = Outline(html)
+    assert outline.open == []
+    ids = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', html))
+    assert used <= set(ids)
+    assert len(outline.all("h1")) == 1
+
+
+def test_contents_lead_to_every_section(html):
+    outline = Outline(html)
+    sections = [attrs["id"] for attrs in outline.all("section")]
+    targets = [a["href"][1:] for a in outline.all("a") if a["href"].startswith("#")]
+    assert targets == sections
+    assert len(sections) == 9
+
+
+def test_figures_have_words_for_those_who_cannot_see_them(html):
+    drawings = Outline(html).all("svg")
+    assert len(drawings) == 4
+    assert all(svg["role"] == "img" and len(svg["aria-label"]) > 40 for svg in drawings)
+    assert "at the largest k, VAE(64) -24.3" in drawings[1]["aria-label"]
+    assert all("alt" in img for img in Outline(html).all("img"))
+
+
+def test_drawings_follow_the_page_s_color_and_keep_their_names_apart(html):
+    assert html.count("currentColor") > 20
+    assert "#24292f" not in html
+    assert 'id="figure_1"' not in html
+
+
+def test_sections_hold_what_they_promise(html):
+    text = " ".join(Outline(html).text)
+    for words in (
+        "Held-out comparison on digits", "model.hidden", "[200, 200]", "3 min 4 s", "12.3 s",
+        "elbax, that wrote the results", "0.1.0", "The effective sample size", "piwae-seed2",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_versions_recorded_at_training_are_shown(run_dir):
+    config = {"versions": {"jax": "0.99.7"}}
+    (run_dir / "config.json").write_text(json.dumps(config))
+    assert "jax, at training" in write_report(run_dir).read_text()
+
+
+def test_names_from_outside_are_escaped(run_dir, results):
+    evil = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+    results["dataset"]["name"] = evil
+    results["elbax"] = evil
+    for run in results["runs"][:3]:
+        run.update(label=evil, name=f"{evil}{run['seed']}")
+    (run_dir / "results.json").write_text(json.dumps(results))
+    (run_dir / "config.json").write_text(json.dumps({evil: evil, "versions": {evil: evil}}))
+    outline = Outline(write_report(run_dir).read_text())
+    assert outline.all("script") == []
+    assert outline.all("img") == []
+    assert "".join(outline.text).count("alert(2)") > 5
+
+
+def test_the_same_results_give_the_same_files(run_dir):
+    def files():
+        write_report(run_dir)
+        paths = [run_dir / "report.html", *sorted((run_dir / "figures").iterdir())]
+        return {path.name: path.read_bytes() for path in paths}
+
+    assert files() == files()
+
+
+def test_without_images_or_epochs_the_page_says_so(run_dir):
+    write_report(run_dir)
+    (run_dir / "images.npz").unlink()
+    (run_dir / "metrics.jsonl").write_text("")
+    html = write_report(run_dir).read_text()
+    assert html.count("The run directory holds no images.npz") == 2
+    assert "No epoch of a finished run was recorded." in html
+    found = sorted(path.name for path in (run_dir / "figures").iterdir())
+    assert found == ["bounds-by-k.json", "bounds-by-k.png"]  # no older figure is left
+
+
+def test_all_diverged_still_has_a_page(run_dir, results):
+    for run in results["runs"]:
+        run.update(status="diverged", metrics=dict.fromkeys(run["metrics"]), standard_errors={})
+    (run_dir / "results.json").write_text(json.dumps(results))
+    html = write_report(run_dir).read_text()
+    assert "No run finished with a bound." in html
+    assert "15, 15 diverged" in html
+
+
+def test_a_run_without_results_says_what_to_do(run_dir):
+    (run_dir / "results.json").unlink()
+    with pytest.raises(InputError, match=r"run `elbax evaluate .*` first"):
+        write_report(run_dir)
+    assert not (run_dir / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_fails_clearly(run_dir):
+    (run_dir / "figures").write_text("a file where a folder should be")
+    with pytest.raises(RunFailedError, match="cannot write"):
+        write_report(run_dir)
+    assert not (run_dir / "report.html").exists()
