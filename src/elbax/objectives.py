@@ -147,7 +147,8 @@ METHODS: dict[str, Callable[..., Objective]] = {
 def parse(spec: str) -> Objective:
     """The objective that a text such as "piwae(m=8, k=8, gradient=dreg)" names.
 
-    Omitted arguments take their defaults. Values are literals; nothing is evaluated.
+    Omitted arguments take their defaults, and numbers may go by position: "miwae(8, 8)". Values
+    are literals; nothing is evaluated.
 
     Raises:
         InputError: unknown method or argument, or a value out of range.
@@ -163,8 +164,10 @@ def parse(spec: str) -> Objective:
         raise InputError(unknown("method", name, METHODS))
     known = list(inspect.signature(METHODS[name]).parameters)
     values = {}
-    for part in filter(None, (part.strip() for part in arguments.split(","))):
-        key, _, text = (piece.strip() for piece in part.partition("="))
+    for position, part in enumerate(filter(None, map(str.strip, arguments.split(",")))):
+        key, equals, text = (piece.strip() for piece in part.partition("="))
+        if not equals:  # by position: miwae(8, 8)
+            key, text = known[min(position, len(known) - 1)], key
         if key not in known:
             raise InputError(unknown(f"argument of {name}", key, known))
         values[key] = text if key == "gradient" else _number(name, key, text)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Evaluation: held-out likelihood, what the posterior does, images."""

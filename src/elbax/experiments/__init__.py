@@ -1,1 +1,1 @@
-"""TODO."""
+"""Trained runs on disk, and what is found about them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Models: the interface, networks, one stochastic layer, and the linear-Gaussian oracle."""

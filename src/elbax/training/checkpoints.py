@@ -41,13 +41,14 @@ def save(path: Path, states: Sequence[PyTree], *, identity: str) -> None:
     write_atomically(path, safetensors.numpy.save(tensors, metadata))
 
 
-def load(path: Path, like: PyTree, *, identity: str) -> list[PyTree]:
+def load(path: Path, like: PyTree, *, identity: str, partial: bool = False) -> list[PyTree]:
     """Read the states of all runs.
 
     Args:
         path: the file.
         like: one run's state; its names and shapes are what the file must hold.
         identity: the hash of the configuration that is expected.
+        partial: let the file hold more than `like` does.
 
     Raises:
         CheckpointError: the file is truncated or altered, of a newer format, or belongs to
@@ -60,6 +61,8 @@ def load(path: Path, like: PyTree, *, identity: str) -> list[PyTree]:
             "it was trained with, or choose another folder."
         )
     expected = named_leaves(like)
+    if partial:
+        tensors = {name: tensor for name, tensor in tensors.items() if name in expected}
     _check_names(path, expected, tensors)
     num_runs = next(iter(tensors.values())).shape[0]
     return [

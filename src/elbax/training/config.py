@@ -7,12 +7,9 @@ from elbax._errors import InputError, unknown
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The protocol of a run: what, besides data, model, objective and seed, decides its result.
+    """The training protocol, by default that of Burda et al. 2015, section 5, scaled to the epochs.
 
-    The default is that of Burda et al. 2015, section 5, with any number of epochs.
-
-    >>> TrainConfig(epochs=10).batch_size
-    20
+    With data, model, objective and seed it decides a run's result.
     """
 
     epochs: int = 30

@@ -235,6 +235,7 @@ def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, A
             "fingerprint": dataset.fingerprint(),
             "event_shape": list(dataset.event_shape),
             "binarise": dataset.binarise,
+            "steps_per_epoch": len(dataset.train) // config.batch_size,
         },
         "model": json.loads(json.dumps(described)),
         "train": dataclasses.asdict(config),

@@ -1,15 +1,21 @@
 """A run folder: config.json, metrics.jsonl, checkpoints/. One fleet (or one run) each."""
 
 import hashlib
+import importlib.metadata
 import json
 import math
+import platform
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from elbax._errors import CheckpointError, OutputError
 from elbax._files import write_atomically
 from elbax._types import PyTree
+from elbax._version import __version__
 from elbax.training import checkpoints
 
 _KEPT = 2  # the newest checkpoint, and one before it in case the newest is damaged later
@@ -25,10 +31,12 @@ class RunFolder:
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool):
         self.path = path
         self.identity = identity_of(config)
+        self._opened = time.perf_counter()
+        self._seconds = float(read_account(path).get("seconds", 0))
         if self._config_path.exists():
             self._check_existing(resume)
         else:
-            write_atomically(self._config_path, _json(config))
+            write_atomically(self._config_path, json_bytes(config))
             # A folder without config.json holds no run of ours; stray metrics are not kept.
             write_atomically(self._metrics_path, b"")
 
@@ -75,6 +83,16 @@ class RunFolder:
         write_atomically(self._metrics_path, "".join(kept).encode())
         return states
 
+    def _account(self) -> dict[str, Any]:
+        """What the training cost so far, this session and those it resumed, and on what."""
+        now = time.perf_counter()
+        self._seconds, self._opened = self._seconds + now - self._opened, now
+        return {
+            "seconds": self._seconds,
+            "device": jax.devices()[0].device_kind,
+            "versions": _versions(),
+        }
+
     def append_metrics(self, records: Sequence[dict[str, Any]]) -> None:
         """Add one line per record; numbers that are not finite become null."""
         lines = "".join(json.dumps(_finite(record)) + "\n" for record in records)
@@ -91,8 +109,15 @@ class RunFolder:
         """Save the states, then drop all but the newest checkpoints."""
         name = f"step-{int(states[0].step):010d}.safetensors"
         checkpoints.save(self.path / "checkpoints" / name, states, identity=self.identity)
+        write_atomically(self.path / "training.json", json_bytes(self._account()))
         for old in _checkpoints(self.path)[:-_KEPT]:
             old.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    names = ("jax", "equinox", "optax", "numpy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"elbax": __version__, "python": platform.python_version(), **found}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -116,6 +141,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def read_account(path: Path) -> dict[str, Any]:
+    """What training.json says of the time, device and versions; empty if there is none yet."""
+    try:
+        account = json.loads((path / "training.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return account if isinstance(account, dict) else {}
+
+
 def newest_checkpoint(path: Path) -> Path | None:
     """The newest checkpoint of a run folder, or None."""
     found = _checkpoints(path)
@@ -128,14 +162,15 @@ def identity_of(config: dict[str, Any]) -> str:
     >>> identity_of({"a": 1}) == identity_of({"a": 2})
     False
     """
-    return hashlib.sha256(_json(config)).hexdigest()
+    return hashlib.sha256(json_bytes(config)).hexdigest()
 
 
 def _checkpoints(path: Path) -> list[Path]:
     return sorted((path / "checkpoints").glob("step-*.safetensors"))
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """A value as readable JSON with sorted keys."""
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 

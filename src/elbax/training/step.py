@@ -66,7 +66,7 @@ class Program:
         noise = _keys.step_key(state.key, "noise", state.step)
         (value, info), gradients = routed(self.objectives.num_samples, channels, model, x, noise)
 
-        norm = optax.global_norm(gradients)
+        norm = optax.tree.norm(gradients)
         good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
         gradients = self._ascent(gradients, norm, good)
         direction, adam = optimizer(self.config).update(gradients, state.optimizer)

@@ -1,0 +1,302 @@
+"""What each command does: options in, a JSON object and a text out."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from elbax._errors import InputError, OutputError, unknown
+from elbax.cli import options as o
+from elbax.cli.progress import Reporter
+from elbax.data import fetch, registry
+from elbax.data.dataset import Dataset
+from elbax.data.load import load_data
+from elbax.evaluation.images import image_grid
+from elbax.evaluation.likelihood import evaluate
+from elbax.evaluation.posterior import prior_samples
+from elbax.experiments.runs import Runs, evaluate_runs, load_data_of, load_runs
+from elbax.models.config import PRESETS, ModelConfig
+from elbax.objectives import parse
+from elbax.training.fit import FitResult, Monitor, fit
+
+
+class Outcome(NamedTuple):
+    """What a command found, for machines and for people."""
+
+    content: dict[str, Any]
+    text: str
+
+
+def train(options: o.Train) -> Outcome:
+    """Train one method."""
+    numbers = {name: getattr(options, name) for name in ("m", "k", "beta", "gradient")}
+    given = ", ".join(f"{name}={value}" for name, value in numbers.items() if value is not None)
+    with Reporter() as reporter:
+        result = _fit([f"{options.method}({given})"], options, reporter)
+    content = _trained(result, options.run.out)
+    lines = [
+        f"{run.name}: {status}, bound {_last(result, run.name, 'bound'):.2f} nats per datum"
+        for run, status in zip(result.runs, result.status, strict=True)
+    ]
+    lines.append(f"Next: elbax evaluate {options.run.out}")
+    return Outcome(content, "\n".join(lines))
+
+
+def compare(options: o.Compare) -> Outcome:
+    """Train a fleet, evaluate it, write the report."""
+    with Reporter() as reporter:
+        result = _fit(list(options.methods), options, reporter)
+        runs = load_runs(options.run.out)
+        outcome = _evaluate(runs, options.evaluate, options.data.data_dir, reporter)
+    content = _trained(result, options.run.out) | outcome.content
+    return Outcome(content, outcome.text)
+
+
+def evaluate_folder(options: o.Evaluate) -> Outcome:
+    """Evaluate the runs of a folder, perhaps against another's."""
+    runs = load_runs(options.folder)
+    with Reporter() as reporter:
+        if options.against is None:
+            return _evaluate(runs, options.evaluate, options.data_dir, reporter)
+        return _evaluate_pair(runs, load_runs(options.against), options, reporter)
+
+
+def sample(options: o.Sample) -> Outcome:
+    """Draw from the prior of a run."""
+    path = Path(options.out)
+    if path.suffix not in (".png", ".npy"):
+        raise InputError(f"expected --out to end in .png or .npy; got '{options.out}'.")
+    runs = load_runs(options.folder)
+    names = [spec.name for spec in runs.specs]
+    if options.run is not None and options.run not in names:
+        raise InputError(unknown("run", options.run, names))
+    index = 0 if options.run is None else names.index(options.run)
+    drawn = prior_samples(runs.models[index], options.num, key=jax.random.key(options.seed))
+    if path.suffix == ".png" and drawn.ndim != 3:
+        raise InputError(
+            f"expected images of two axes for a .png; these data have shape {drawn.shape[1:]}. "
+            "Write an .npy instead."
+        )
+    _save(path, drawn)
+    content = {"file": str(path), "run": names[index], "shape": list(drawn.shape)}
+    return Outcome(content, f"{options.num} samples of {names[index]} in {path}")
+
+
+def report(options: o.Report) -> Outcome:
+    """Write the page again."""
+    from elbax.report.page import write_report
+
+    page = write_report(options.folder)
+    return Outcome({"page": str(page)}, f"Report: {page}")
+
+
+def data_list(options: o.DataList) -> Outcome:
+    """The known data sets."""
+    sources = [registry.get(name) for name in registry.names()]
+    rows = [
+        f"{s.name:14} {s.num_train:6} + {s.num_test:5}  {'x'.join(map(str, s.event_shape)):7}  "
+        f"{s.description}"
+        for s in sources
+    ]
+    content = {"data": [{"name": s.name, "description": s.description} for s in sources]}
+    return Outcome(content, "\n".join(["name            train + test   shape", *rows]))
+
+
+def data_info(options: o.DataInfo) -> Outcome:
+    """What a data set holds."""
+    dataset = load_data(options.name, data_dir=options.data_dir)
+    content = {
+        "name": dataset.name,
+        "splits": {name: list(array.shape) for name, array in dataset.splits().items()},
+        "levels": dataset.levels,
+        "binarise": dataset.binarise,
+        "mean_intensity": float(dataset.mean_intensity().mean()),
+        "labels": dataset.train_labels is not None,
+        "licence": dataset.licence,
+        "source": dataset.source,
+        "fingerprint": dataset.fingerprint(),
+    }
+    return Outcome(content, "\n".join(f"{key}: {value}" for key, value in content.items()))
+
+
+def data_fetch(options: o.DataFetch) -> Outcome:
+    """Put a data set into the cache."""
+    files = [str(path) for path in fetch.fetch(options.name).values()]
+    text = "\n".join(files) or f"{options.name} needs no download."
+    return Outcome({"name": options.name, "files": files}, text)
+
+
+ACTIONS: dict[type, Callable[[Any], Outcome]] = {
+    o.Train: train,
+    o.Compare: compare,
+    o.Evaluate: evaluate_folder,
+    o.Sample: sample,
+    o.Report: report,
+    o.DataList: data_list,
+    o.DataInfo: data_info,
+    o.DataFetch: data_fetch,
+}
+
+
+def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -> FitResult:
+    objectives = [parse(method) for method in methods]
+    model = _model_config(options.model)
+    data = options.data
+    dataset = load_data(
+        data.data,
+        data_dir=data.data_dir,
+        binarise=data.binarise,
+        seed=data.data_seed,
+        num_valid=data.num_valid,
+    )
+    _say_if_grey(dataset, model, reporter)
+    num_runs = len(objectives) * len(options.seeds)
+    stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
+    reporter.update(stage, 0.0, "compiling")
+    return fit(
+        objectives,
+        dataset,
+        model=model,
+        config=options.train,
+        seeds=options.seeds,
+        directory=options.run.out,
+        resume=options.run.resume,
+        monitor=_monitor(dataset),
+        monitor_every=options.run.monitor_every,
+        progress=lambda p: reporter.update(
+            stage, p.step / p.num_steps, f"epoch {p.epoch + 1} of {p.epochs}"
+        ),
+        fleet_map=options.run.fleet_map,
+    )
+
+
+def _model_config(options: o.ModelOptions) -> ModelConfig:
+    preset = PRESETS[options.model]
+    return ModelConfig(
+        hidden=preset.hidden if options.hidden is None else options.hidden,
+        latents=preset.latents if options.latents is None else options.latents,
+        likelihood=options.likelihood,
+        scale=options.scale,
+        scale_floor=options.scale_floor,
+        output_bias=options.output_bias,
+    )
+
+
+def _say_if_grey(dataset: Dataset, model: ModelConfig, reporter: Reporter) -> None:
+    if model.likelihood == "bernoulli" and dataset.binarise == "none" and not dataset.is_binary:
+        reporter.say(
+            f"note: {dataset.name} holds grey levels and binarise is none: the Bernoulli "
+            "log-likelihood of grey levels is a cross-entropy, not comparable with published nats."
+        )
+
+
+_NUM_MONITORED = 500
+_MONITORED_K = 64
+
+
+def _monitor(dataset: Dataset) -> Monitor:
+    """Held-out IWAE-64 for the learning curves: on the validation data, else on test data."""
+    split = "valid" if dataset.valid is not None else "test"
+    x = dataset.evaluation_split(split)[:_NUM_MONITORED]
+
+    def monitor(model) -> dict[str, float]:
+        evaluation = evaluate(model, x, key=jax.random.key(0), ks=(_MONITORED_K,))
+        return {f"iwae_{_MONITORED_K}": evaluation.log_p_hat.mean}
+
+    return monitor
+
+
+def _evaluate(
+    runs: Runs, options: o.EvaluateOptions, data_dir: str | None, reporter: Reporter
+) -> Outcome:
+    from elbax.report import tables
+    from elbax.report.page import write_report
+
+    total = len(runs.specs)
+
+    def progress(index: int, done: float) -> None:
+        detail = f"{runs.specs[index].name}, {index + 1} of {total}"
+        reporter.update("evaluating", (index + done) / total, detail)
+
+    results = evaluate_runs(
+        runs,
+        load_data_of(runs, data_dir=data_dir),
+        ks=options.ks,
+        num_data=options.num_data,
+        seed=options.seed,
+        progress=progress,
+    )
+    page = write_report(runs.path)
+    text = f"{tables.to_text(tables.comparison(results))}\n\nReport: {page}"
+    return Outcome({"page": str(page), "results": results}, text)
+
+
+def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Reporter) -> Outcome:
+    from elbax.evaluation.likelihood import compare as compare_paired
+
+    if first.config["data"]["fingerprint"] != second.config["data"]["fingerprint"]:
+        raise InputError(
+            f"expected two folders trained on the same data; got {first.config['data']['name']} "
+            f"and {second.config['data']['name']} with different fingerprints."
+        )
+    settings = options.evaluate
+    dataset = load_data_of(first, data_dir=options.data_dir)
+    x = dataset.evaluation_split("test", settings.seed)[: settings.num_data]
+    evaluations = []
+    for index, runs in enumerate((first, second)):
+
+        def progress(done: float, index: int = index) -> None:
+            reporter.update("evaluating", (index + done) / 2, f"{index + 1} of 2")
+
+        key = jax.random.key(settings.seed)
+        found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)
+        evaluations.append(found)
+    metrics = [name for name in evaluations[0].metrics() if name != "ess"]
+    pairs = [compare_paired(evaluations[0], evaluations[1], metric) for metric in metrics]
+    content = {
+        "first": first.specs[0].name,
+        "second": second.specs[0].name,
+        "differences": [asdict(pair) | {"z": pair.z} for pair in pairs],
+    }
+    rows = [
+        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {pair.z:+.1f}"
+        for pair in pairs
+    ]
+    heading = f"{content['second']} minus {content['first']}, nats per datum, paired over {len(x)}"
+    return Outcome(content, "\n".join([heading, *rows]))
+
+
+def _trained(result: FitResult, out: str) -> dict[str, Any]:
+    return {
+        "folder": out,
+        "seconds": result.seconds,
+        "compilations": result.num_compilations,
+        "status": {
+            run.name: status for run, status in zip(result.runs, result.status, strict=True)
+        },
+    }
+
+
+def _last(result: FitResult, name: str, metric: str) -> float:
+    values = [record[metric] for record in result.metrics if record["run"] == name]
+    return values[-1] if values else float("nan")
+
+
+def _save(path: Path, drawn: np.ndarray) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            np.save(path, drawn)
+        else:
+            grid = image_grid(np.clip(drawn, 0, 1), columns=int(np.ceil(len(drawn) ** 0.5)))
+            picture = Image.fromarray(np.uint8(np.round(grid * 255)))
+            factor = max(1, 400 // max(grid.shape))
+            picture.resize((grid.shape[1] * factor, grid.shape[0] * factor), 0).save(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and space."
+        ) from error

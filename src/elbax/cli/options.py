@@ -1,0 +1,220 @@
+"""Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import tyro
+
+from elbax.models.config import PRESETS
+from elbax.training.config import TrainConfig
+
+_Folder = tyro.conf.Positional[str]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which data, and how they become 0 and 1."""
+
+    data: str = "digits"
+    """Data set: a name that `elbax data list` shows, or the path of an .npy, an .npz or a folder
+    of images."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    binarise: Literal["dynamic", "fixed", "threshold", "none"] | None = None
+    """How grey levels become 0 and 1: drawn afresh per minibatch, drawn once, cut at one half, or
+    not at all; none given takes what is usual for the data set."""
+    data_seed: int = 0
+    """Seed of the fixed binarisation, and of the test split of your own data."""
+    num_valid: int = 0
+    """How many training data to hold out for the learning curves, instead of the test data."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model with one stochastic layer."""
+
+    model: Literal["reference", "larger"] = "reference"
+    """Network sizes: reference is D-200-200-50 (Burda et al. 2015), larger is D-400-400-20."""
+    hidden: tuple[int, ...] | None = None
+    """Sizes of the hidden layers, in place of the preset's."""
+    latents: int | None = None
+    """Number of latent variables, in place of the preset's."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Distribution of the data given the latents."""
+    scale: Literal["exp", "softplus"] = "exp"
+    """How a standard deviation is made positive."""
+    scale_floor: float = PRESETS["reference"].scale_floor
+    """Smallest standard deviation."""
+    output_bias: bool = True
+    """Start the decoder's output at the mean of the training data."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the runs are kept, and how they are run."""
+
+    out: str = "runs/latest"
+    """Folder for config.json, metrics.jsonl, checkpoints and results."""
+    resume: bool = False
+    """Go on with the runs that the folder holds, bit for bit."""
+    monitor_every: int = 1
+    """Epochs between two looks at held-out data for the learning curves."""
+    fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
+    """How runs share the machine: one by one, batched, or whichever suits it."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is computed on the test data."""
+
+    ks: tuple[int, ...] = (1, 64, 5000)
+    """Sample counts of the bounds, all from the same samples; the largest gives log p-hat."""
+    num_data: int | None = None
+    """Evaluate on this many test data, from the first; none given takes all."""
+    seed: int = 0
+    """Seed of the test data's binarisation and of the samples."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one method, with one or more seeds, and keep the runs in a folder.
+
+    Example: elbax train --data mnist --method iwae --k 64 --epochs 100 --out runs/iwae
+    """
+
+    method: str = "iwae"
+    """Method: vae, iwae, miwae, piwae or ciwae."""
+    m: int | None = None
+    """Groups of samples per datum (vae, miwae, piwae)."""
+    k: int | None = None
+    """Samples per group (iwae, miwae, piwae, ciwae)."""
+    beta: float | None = None
+    """Weight of the ELBO in ciwae, from 0 (IWAE) to 1 (ELBO)."""
+    gradient: str | None = None
+    """Gradient rule of the inference network: reparam, stl or dreg."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds, one run each."""
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Train several methods with several seeds as one fleet, evaluate them, and print the table.
+
+    Example: elbax compare --methods "vae(64)" "iwae(64)" "miwae(8,8)" --seeds 0 1 2
+    """
+
+    methods: tuple[str, ...] = (
+        "vae(m=64)",
+        "iwae(k=64)",
+        "miwae(m=8, k=8)",
+        "piwae(m=8, k=8)",
+        "ciwae(k=64, beta=0.5)",
+    )
+    """Methods with their numbers, such as "piwae(8,8)" or "iwae(k=64, gradient=dreg)"; all must
+    draw equally many samples."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds, one run per method and seed."""
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the runs of a folder on the test data, and write the report.
+
+    Example: elbax evaluate runs/iwae --ks 1 64 5000
+    """
+
+    folder: _Folder
+    """Folder that `elbax train` or `elbax compare` wrote."""
+    evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    against: str | None = None
+    """Another run folder on the same data: compare the first run of each, datum by datum."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from the prior of a trained run and save them as a PNG or an .npy.
+
+    Example: elbax sample runs/iwae --num 64 --out samples.png
+    """
+
+    folder: _Folder
+    """Folder that `elbax train` or `elbax compare` wrote."""
+    run: str | None = None
+    """Name of the run, as in config.json; none given takes the first."""
+    num: int = 64
+    """Number of samples."""
+    seed: int = 0
+    """Seed of the draws."""
+    out: str = "samples.png"
+    """File to write: .png for a grid of images, .npy for the array [num, *event]."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class DataList:
+    """List the data sets that elbax knows by name."""
+
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """Load a data set and say what is in it: splits, shapes, licence, source."""
+
+    name: _Folder
+    """A name that `elbax data list` shows, or the path of an .npy, .npz or folder of images."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class DataFetch:
+    """Download a data set into the cache, its hashes checked."""
+
+    name: _Folder
+    """A name that `elbax data list` shows."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the HTML page and the figures of an evaluated folder again.
+
+    Example: elbax report runs/latest
+    """
+
+    folder: _Folder
+    """Folder that `elbax evaluate` or `elbax compare` wrote results into."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+# The commands in the order of `elbax --help`; those of `elbax data` have a level of their own.
+COMMANDS = {
+    "train": Train,
+    "compare": Compare,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "report": Report,
+}
+DATA_COMMANDS = {"list": DataList, "info": DataInfo, "fetch": DataFetch}
