@@ -5,16 +5,15 @@ before it is a model, everything after it a function of these weights.
 """
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from elbax._errors import InputError
-from elbax._types import LogWeights, PRNGKey, PyTree
+from elbax._types import Data, LogWeights, PRNGKey, PyTree
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
 
-def log_weights(
-    model: Model, x: Float[Array, "b ..."], num_samples: int, *, key: PRNGKey
-) -> LogWeights:
+def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> LogWeights:
     """Log-importance-weights of `num_samples` draws for each datum.
 
     Args:
@@ -34,7 +33,8 @@ def log_weights(
     """
     if num_samples < 1:
         raise InputError(f"expected num_samples >= 1; got {num_samples}.")
-    return log_weights_of(model, x, jax.random.split(key, (num_samples, x.shape[0])))
+    keys = jax.random.split(key, (num_samples, x.shape[0]))
+    return log_weights_of(model, jnp.asarray(x), keys)
 
 
 def log_weights_of(model: Model, x: Float[Array, "b ..."], keys: Key[Array, "k b"]) -> LogWeights:

@@ -7,9 +7,11 @@ Axes, outermost first: `R` runs of a fleet, `T` (or `K`) samples, `B` data, then
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 LogWeights = Float[Array, " k b"]
+Data = Float[Array | np.ndarray, "b ..."]
 PerDatum = Float[Array, " b"]
 PRNGKey = Key[Array, ""]
 PyTree = Any

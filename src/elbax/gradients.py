@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
 from elbax._numerics import effective_sample_size
-from elbax._types import LogWeights, PerDatum, PRNGKey, PyTree
+from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree
 from elbax.models.interface import Model
 from elbax.objectives import Channels, Objective
 
@@ -62,8 +62,8 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     True
     """
 
-    def evaluate(model: Model, x: Float[Array, "b ..."], *, key: PRNGKey):
-        return routed(objective.num_samples, objective.channels, model, x, key)
+    def evaluate(model: Model, x: Data, *, key: PRNGKey):
+        return routed(objective.num_samples, objective.channels, model, jnp.asarray(x), key)
 
     return evaluate
 

@@ -69,9 +69,10 @@ def _parse(program: str, description: str, commands: dict[str, type], words: lis
 
 def _sentence(complaint: str, command: str) -> str:
     """Take the box around a complaint of tyro's away, and what follows its first paragraph."""
-    lines = [line.strip("│ ").strip() for line in complaint.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
-    rule = next((i for i, line in enumerate(lines) if set(line) == {"─"}), len(lines))
+    # The box is drawn in ASCII where stderr is no terminal with Unicode.
+    lines = [line.strip("│| ") for line in complaint.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("╭", "╰", "+"))]
+    rule = next((i for i, line in enumerate(lines) if set(line) <= {"─", "-"}), len(lines))
     problem = " ".join(lines[:rule]) or "the command line was not understood"
     near = re.search(r"Perhaps you meant:\s+(--[\w-]+)", "\n".join(lines[rule:]))
     hint = f" did you mean {near[1]}?" if near else ""

@@ -3,7 +3,6 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -32,7 +31,7 @@ class Reporter:
         self._begun: dict[str, float] = {}
         self._told = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Reporter":
         """Begin to show."""
         if self._console.is_terminal:
             self._bar.start()

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from elbax._errors import InputError
 from elbax._log_weights import log_weights_of
 from elbax._numerics import effective_sample_size
-from elbax._types import LogWeights, PRNGKey
+from elbax._types import Data, LogWeights, PRNGKey
 from elbax.bounds import MIWAE
 from elbax.models.interface import Model
 
@@ -81,7 +81,7 @@ class Evaluation:
 
 def evaluate(
     model: Model,
-    x: Float[Array | np.ndarray, "n ..."],
+    x: Data,
     *,
     key: PRNGKey,
     ks: Sequence[int] = (1, 64, 5000),

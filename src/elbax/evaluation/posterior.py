@@ -6,17 +6,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from elbax._errors import InputError
 from elbax._log_weights import encode
-from elbax._types import PRNGKey
+from elbax._types import Data, PRNGKey
 from elbax.models.interface import Model
 
 _BLOCK = 1000  # data at a time
 
 
-def posterior_means(model: Model, x: Float[Array | np.ndarray, "n ..."]) -> np.ndarray:
+def posterior_means(model: Model, x: Data) -> np.ndarray:
     """E_q[z | x] `[N, Z]`.
 
     >>> from elbax.models.linear_gaussian import linear_gaussian
@@ -33,9 +32,7 @@ def posterior_means(model: Model, x: Float[Array | np.ndarray, "n ..."]) -> np.n
     return np.concatenate(blocks)
 
 
-def active_units(
-    model: Model, x: Float[Array | np.ndarray, "n ..."], threshold: float = 0.01
-) -> int:
+def active_units(model: Model, x: Data, threshold: float = 0.01) -> int:
     """How many latent units the posterior uses: Var_x(E_q[z_u | x]) above `threshold`.
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5.2 (threshold 0.01).
@@ -47,7 +44,7 @@ def active_units(
     return int((posterior_means(model, x).var(axis=0) > threshold).sum())
 
 
-def reconstructions(model: Model, x: Float[Array | np.ndarray, "n ..."]) -> np.ndarray:
+def reconstructions(model: Model, x: Data) -> np.ndarray:
     """E[x | z] at the posterior mean of z, `[N, *event]`.
 
     >>> from elbax.models.linear_gaussian import linear_gaussian

@@ -1,0 +1,192 @@
+"""The command line, as its users meet it: output, exit codes, sentences."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from elbax.cli.main import main
+
+TINY = ["--hidden", "8", "--latents", "2", "--epochs", "2", "--batch-size", "100"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Compiled programs of these tests stay out of the user's cache."""
+    monkeypatch.setenv("ELBAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A folder that `elbax compare` filled, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "compared"
+    words = ["compare", "--methods", "vae(4)", "ciwae(k=4, beta=0.5)", "--seeds", "0", "1"]
+    finished = run([*words, *TINY, "--ks", "1", "4", "16", "--out", str(folder)])
+    assert finished.returncode == 0, finished.stderr
+    return folder, finished.stdout
+
+
+def run(words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "elbax", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_compare_prints_a_table_and_leaves_a_page(compared):
+    folder, printed = compared
+    assert "VAE(4)" in printed
+    assert "log p-hat" in printed
+    assert max(map(len, printed.splitlines()[:-1])) <= 80
+    for name in ("config.json", "metrics.jsonl", "results.json", "images.npz", "report.html"):
+        assert (folder / name).stat().st_size > 0, name
+    records = [json.loads(s) for s in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 2 * 2 * 2
+    assert all("iwae_64" in record for record in records)
+
+
+def test_bounds_of_the_results_are_in_order(compared):
+    results = json.loads((compared[0] / "results.json").read_text())
+    for entry in results["runs"]:
+        values = entry["metrics"]
+        assert values["iwae_1"] < values["iwae_4"] < values["log_p_hat"] < 0
+        assert values["gap_1"] < values["gap_4"] < 0
+
+
+def test_json_is_one_object_on_stdout(compared, capsys):
+    assert main(["evaluate", str(compared[0]), "--ks", "1", "4", "--json"]) == 0
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert len(content["results"]["runs"]) == 4
+    assert "evaluating" in printed.err
+
+
+def test_a_model_against_itself_differs_by_nothing(compared, capsys):
+    folder = str(compared[0])
+    assert main(["evaluate", folder, "--against", folder, "--ks", "1", "4", "--json"]) == 0
+    differences = json.loads(capsys.readouterr().out)["differences"]
+    assert all(pair["difference"] == 0 for pair in differences)
+
+
+def test_samples_are_saved(compared, tmp_path, capsys):
+    png, npy = tmp_path / "s.png", tmp_path / "s.npy"
+    assert main(["sample", str(compared[0]), "--num", "5", "--out", str(png)]) == 0
+    words = ["--run", "vae-m4-seed1", "--num", "5", "--out", str(npy)]
+    assert main(["sample", str(compared[0]), *words]) == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert np.load(npy).shape == (5, 8, 8)
+
+
+def test_a_finished_run_resumes_to_nothing_and_is_evaluated_again(compared, capsys):
+    words = ["compare", "--methods", "vae(4)", "ciwae(k=4, beta=0.5)", "--seeds", "0", "1"]
+    arguments = [*words, *TINY, "--ks", "1", "4", "16", "--out", str(compared[0])]
+    before = (compared[0] / "results.json").read_bytes()
+    assert main([*arguments, "--resume"]) == 0
+    after = json.loads((compared[0] / "results.json").read_text())
+    assert json.loads(before)["runs"] == after["runs"]
+
+
+def test_data_commands(capsys):
+    assert main(["data", "list"]) == 0
+    assert "omniglot" in capsys.readouterr().out
+    assert main(["data", "info", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["train"] == [1437, 8, 8]
+    assert main(["data", "fetch", "digits"]) == 0
+
+
+def test_help_and_version_are_quick():
+    seconds = []
+    for words in (["--help"], ["train", "--help"], ["--version"]):
+        begun = time.perf_counter()
+        finished = run(words)
+        seconds.append(time.perf_counter() - begun)
+        assert finished.returncode == 0
+        assert finished.stdout
+    # Importing JAX alone takes longer than this on a slow machine; help must not wait for it.
+    code = "import sys, elbax.cli.parse as p; p.parse(['train']); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+WRONG = {
+    "unknown command": (["trian"], "unknown command 'trian'; did you mean 'train'?"),
+    "unknown option": (["train", "--epohcs", "3"], "did you mean --epochs?"),
+    "no number": (["train", "--epochs", "x"], "--epochs"),
+    "unknown data": (["train", "--data", "mnits"], "did you mean 'mnist'?"),
+    "no such file": (["train", "--data", "nowhere/x.npy"], "x.npy"),
+    "unknown method": (["train", "--method", "iwea"], "did you mean 'iwae'?"),
+    "unknown rule": (["train", "--gradient", "drge"], "did you mean 'dreg'?"),
+    "k below one": (["train", "--k", "0"], "expected k >= 1"),
+    "beta above one": (["train", "--method", "ciwae", "--beta", "2"], "expected beta in [0, 1]"),
+    "m where there is none": (
+        ["train", "--method", "iwae", "--m", "3"],
+        "unknown argument of iwae",
+    ),
+    "unequal samples": (
+        ["compare", "--methods", "vae(4)", "iwae(8)"],
+        "equally many samples",
+    ),
+    "twice the same": (["compare", "--methods", "vae(4)", "vae(4)"], "different objectives"),
+    "no epochs": (["train", "--epochs", "0"], "expected epochs >= 1"),
+    "no folder": (["evaluate", "nowhere"], "config.json"),
+    "no data command": (["data", "lst"], "did you mean 'list'?"),
+    "no such run": (["report", "nowhere"], "nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_sentence_and_exit_code_two(name, tmp_path, monkeypatch, capsys):
+    words, message = WRONG[name]
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    complaint = [line for line in printed.err.splitlines() if line.startswith("elbax: ")]
+    assert printed.out == ""
+    assert len(complaint) == 1
+    assert message in complaint[0]
+    assert "Traceback" not in printed.err
+    assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+def test_another_configuration_in_the_folder_is_refused(compared, capsys):
+    words = ["train", "--method", "iwae", "--k", "4", *TINY, "--out", str(compared[0])]
+    assert main(words) == 2
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_refused_before_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    out = str(tmp_path / "file" / "run")
+    assert main(["train", *TINY, "--k", "2", "--out", out]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_bad_arrays_are_refused(tmp_path, capsys):
+    bad = {
+        "nan": (np.full((20, 4), np.nan), "NaN"),
+        "range": (np.full((20, 4), 1.5), "in [0, 1]"),
+        "axes": (np.zeros(20), "axes"),
+    }
+    for name, (array, message) in bad.items():
+        np.save(tmp_path / f"{name}.npy", array.astype(np.float32))
+        words = ["train", "--data", str(tmp_path / f"{name}.npy"), "--out", str(tmp_path / "run")]
+        assert main(words) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_an_unforeseen_failure_is_one_line_and_exit_code_one(monkeypatch, capsys):
+    from elbax.cli import actions, options
+
+    def fail(_):
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setitem(actions.ACTIONS, options.DataList, fail)
+    assert main(["data", "list"]) == 1
+    assert capsys.readouterr().err == "elbax: ZeroDivisionError: boom\n"
