@@ -68,12 +68,17 @@ def _parse(program: str, description: str, commands: dict[str, type], words: lis
 
 
 def _sentence(complaint: str, command: str) -> str:
-    """Take the box around a complaint of tyro's away, and what follows its first paragraph."""
-    # The box is drawn in ASCII where stderr is no terminal with Unicode.
+    """The first paragraph inside the box that tyro draws around a complaint, and its suggestion."""
     lines = [line.strip("│| ") for line in complaint.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("╭", "╰", "+"))]
-    rule = next((i for i, line in enumerate(lines) if set(line) <= {"─", "-"}), len(lines))
-    problem = " ".join(lines[:rule]) or "the command line was not understood"
-    near = re.search(r"Perhaps you meant:\s+(--[\w-]+)", "\n".join(lines[rule:]))
+    # Lines with a run of dashes are the box's border and the rules between its paragraphs.
+    text = "\n".join("" if re.search("[─-]{3}", line) else line for line in lines)
+    paragraphs = [paragraph.strip() for paragraph in re.split(r"\n{2,}", f"\n{text}\n")]
+    paragraphs = [paragraph for paragraph in paragraphs if paragraph]
+    if "╭" not in complaint:  # drawn in ASCII, where the title is a paragraph too
+        paragraphs = paragraphs[1:]
+    problem = re.sub(r"\s+", " ", paragraphs[0]) if paragraphs else "it was not understood"
+    # What the options' own checks say is a sentence already.
+    problem = re.sub(r"^Error parsing __tyro[^:]*: ", "", problem)
+    near = re.search(r"Perhaps you meant:\s+(--[\w-]+)", text)
     hint = f" did you mean {near[1]}?" if near else ""
     return f"{problem.rstrip('.')};{hint} see `{command} --help`."
