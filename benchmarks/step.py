@@ -16,8 +16,7 @@ import time
 import numpy as np
 
 import elbax
-from elbax.training.config import RunSpec
-from elbax.training.fit import _build_fleet, _named
+from elbax.training.setup import new_fleet
 
 BATCH, SAMPLES, NUM_DATA = 20, 64, 4000
 METHODS = {
@@ -40,10 +39,8 @@ def elbax_steps(method: str):
     data = elbax.Dataset(
         name="noise", train=images(), test=images()[:2], levels=255.0, binarise="dynamic"
     )
-    named = _named(method)
-    runs = [RunSpec(name, 0) for name in named]
     config = elbax.TrainConfig(epochs=1000, batch_size=BATCH)
-    fleet = _build_fleet(runs, named, data, elbax.ModelConfig(), config, "sequential")
+    _, fleet, _ = new_fleet(method, data, config=config)
     fleet.advance(1)
     return fleet.advance
 

@@ -24,7 +24,6 @@ from elbax.models.interface import Model
 from elbax.objectives import label
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec
-from elbax.training.fit import ModelBuilder, model_builder
 from elbax.training.folder import (
     identity_of,
     json_bytes,
@@ -32,6 +31,7 @@ from elbax.training.folder import (
     read_account,
     read_config,
 )
+from elbax.training.setup import ModelBuilder, model_builder
 from elbax.training.state import STATUS
 
 _NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures

@@ -1,41 +1,24 @@
 """`fit`: train one run or a fleet of them, in memory or in a folder it can be resumed from."""
 
-import dataclasses
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from elbax._errors import InputError
-from elbax.data.checks import check_images
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
-from elbax.models.one_layer import check_config, one_layer
-from elbax.objectives import Objective, describe, parse
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
 from elbax.training.schedules import learning_rate_factor
-from elbax.training.state import (
-    OK,
-    STATUS,
-    ObjectiveTable,
-    init_key,
-    initial_state,
-    run_key,
-)
-from elbax.training.step import Program
+from elbax.training.setup import ModelBuilder, Objectives, new_fleet
+from elbax.training.state import OK, STATUS
 
-ModelBuilder = Callable[[jax.Array], Model]
 Monitor = Callable[[Model], dict[str, float]]
 
 
@@ -58,8 +41,8 @@ class FitResult:
         runs: name, method and seed of each run.
         models: the trained models.
         status: "ok" or "diverged"; a diverged run keeps its last finite parameters.
-        metrics: one record per run and epoch, as in metrics.jsonl (empty lines of a resumed run's
-            earlier part are in the file, not here).
+        metrics: one record per run and epoch of this call, as in metrics.jsonl (which also has
+            those from before a resume).
         seconds: wall-clock time of training, compilation included.
         num_compilations: how often the training program was compiled.
     """
@@ -73,7 +56,7 @@ class FitResult:
 
 
 def fit(
-    objectives: Objective | str | Sequence[Objective | str] | Mapping[str, Objective],
+    objectives: Objectives,
     data: Dataset | np.ndarray,
     *,
     model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
@@ -120,21 +103,18 @@ def fit(
     ('iwae-k4-seed0', ('ok',))
     """
     started = time.perf_counter()
-    named = _named(objectives)
-    runs = tuple(RunSpec(name, seed) for name in named for seed in seeds)
-    dataset = _as_dataset(data)
-    _check_data(dataset, config, model)
-    fleet = _build_fleet(runs, named, dataset, model, config, fleet_map)
+    runs, fleet, identity = new_fleet(
+        objectives, data, model=model, config=config, seeds=seeds, fleet_map=fleet_map
+    )
     folder = None
     if directory is not None:
-        identity = _identity(runs, dataset, model, config)
         folder = RunFolder(Path(directory), identity, resume=resume)
         if states := folder.restore(fleet.states[0]):
             fleet.states = states
 
     metrics = []
     chunk = 8
-    per_epoch = fleet.program.steps_per_epoch(len(dataset.train))
+    per_epoch = fleet.program.steps_per_epoch(len(fleet.images))
     last_saved = time.perf_counter()
     for epoch in range(int(fleet.states[0].step) // per_epoch, config.epochs):
         chunk = _advance_epoch(fleet, epoch, per_epoch, chunk, progress, started)
@@ -155,92 +135,6 @@ def fit(
         seconds=time.perf_counter() - started,
         num_compilations=fleet.num_compilations,
     )
-
-
-def _named(objectives) -> dict[str, Objective]:
-    if isinstance(objectives, Mapping):
-        return dict(objectives)
-    if isinstance(objectives, Objective | str):
-        objectives = [objectives]
-    parsed = [parse(given) if isinstance(given, str) else given for given in objectives]
-    named = {describe(objective): objective for objective in parsed}
-    if not named or len(named) < len(parsed):
-        raise InputError(
-            f"expected one or more different objectives; got {len(parsed)}, of which {len(named)} "
-            "differ. Name each once; repeat runs with seeds."
-        )
-    return named
-
-
-def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
-    if isinstance(data, Dataset):
-        return data
-    check_images(data, likelihood="any", name="data")
-    array = np.asarray(data, np.float32)
-    return Dataset(name="array", train=array, test=array)
-
-
-def _check_data(dataset: Dataset, config: TrainConfig, model: ModelConfig | ModelBuilder) -> None:
-    likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
-    for name, array in dataset.splits().items():
-        check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
-    if len(dataset.train) < config.batch_size:
-        raise InputError(
-            f"expected at least batch_size = {config.batch_size} training data; got "
-            f"{len(dataset.train)}. Choose a smaller batch_size."
-        )
-
-
-def _build_fleet(runs, named, dataset, model, config, fleet_map) -> Fleet:
-    table = ObjectiveTable([named[run.method] for run in runs])
-    build = model_builder(model, dataset.event_shape, dataset.mean_intensity())
-    models = [build(init_key(run.seed)) for run in runs]
-    states = [
-        initial_state(m, config, run_key(run.seed), kind, hyper)
-        for m, run, kind, hyper in zip(models, runs, table.kind, table.hyper, strict=True)
-    ]
-    program = Program(
-        static_model=eqx.filter(models[0], eqx.is_inexact_array, inverse=True),
-        objectives=table,
-        config=config,
-        levels=dataset.levels,
-        dynamic=dataset.binarise == "dynamic",
-    )
-    return Fleet(program, jnp.asarray(dataset.train), states, fleet_map)
-
-
-def model_builder(
-    model: ModelConfig | ModelBuilder,
-    event_shape: tuple[int, ...],
-    data_mean: np.ndarray | None = None,
-) -> ModelBuilder:
-    """A function of a random key to a model, from a configuration or from itself."""
-    if not isinstance(model, ModelConfig):
-        return model
-    check_config(model)
-    return lambda key: one_layer(event_shape, model, key=key, data_mean=data_mean)
-
-
-def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
-    """All that the runs' results depend on, as config.json holds it."""
-    if isinstance(model, ModelConfig):
-        described = dataclasses.asdict(model)
-    else:
-        described = {"custom": getattr(model, "__qualname__", type(model).__qualname__)}
-    return {
-        "format": 1,
-        "data": {
-            "name": dataset.name,
-            "request": dataset.request,
-            "fingerprint": dataset.fingerprint(),
-            "event_shape": list(dataset.event_shape),
-            "binarise": dataset.binarise,
-            "steps_per_epoch": len(dataset.train) // config.batch_size,
-        },
-        "model": json.loads(json.dumps(described)),
-        "train": dataclasses.asdict(config),
-        "runs": [{"name": run.name, **dataclasses.asdict(run)} for run in runs],
-    }
 
 
 def _advance_epoch(fleet: Fleet, epoch, per_epoch, chunk, progress, started) -> int:

@@ -1,0 +1,146 @@
+"""From what a user gives `fit` to a fleet before its first step."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from elbax._errors import InputError
+from elbax.data.checks import check_images
+from elbax.data.dataset import Dataset
+from elbax.models.config import ModelConfig
+from elbax.models.interface import Model
+from elbax.models.one_layer import check_config, one_layer
+from elbax.objectives import Objective, describe, parse
+from elbax.training.config import RunSpec, TrainConfig
+from elbax.training.fleet import Fleet
+from elbax.training.state import ObjectiveTable, init_key, initial_state, run_key
+from elbax.training.step import Program
+
+ModelBuilder = Callable[[jax.Array], Model]
+Objectives = Objective | str | Sequence[Objective | str] | Mapping[str, Objective]
+
+
+def new_fleet(
+    objectives: Objectives,
+    data: Dataset | np.ndarray,
+    *,
+    model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
+    config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
+    seeds: Sequence[int] = (0,),
+    fleet_map: str = "auto",
+) -> tuple[tuple[RunSpec, ...], Fleet, dict[str, Any]]:
+    """The runs, their fleet, and all that their results depend on, as config.json holds it.
+
+    Arguments and errors are those of `fit`.
+
+    >>> runs, fleet, identity = new_fleet("iwae(k=4)", np.eye(20, 6))
+    >>> identity["runs"][0]["name"]
+    'iwae-k4-seed0'
+    """
+    named = _named(objectives)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"expected one or more different seeds; got {tuple(seeds)}.")
+    runs = tuple(RunSpec(name, seed) for name in named for seed in seeds)
+    dataset = _as_dataset(data)
+    _check_data(dataset, config, model)
+    fleet = _build_fleet(runs, named, dataset, model, config, fleet_map)
+    return runs, fleet, _identity(runs, dataset, model, config)
+
+
+def _named(objectives) -> dict[str, Objective]:
+    if isinstance(objectives, Mapping):
+        return dict(objectives)
+    if isinstance(objectives, Objective | str):
+        objectives = [objectives]
+    parsed = [parse(given) if isinstance(given, str) else given for given in objectives]
+    named = {describe(objective): objective for objective in parsed}
+    if not named or len(named) < len(parsed):
+        raise InputError(
+            f"expected one or more different objectives; got {len(parsed)}, of which {len(named)} "
+            "differ. Name each once; repeat runs with seeds."
+        )
+    return named
+
+
+def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    check_images(data, likelihood="any", name="data")
+    array = np.asarray(data, np.float32)
+    return Dataset(name="array", train=array, test=array)
+
+
+def _check_data(dataset: Dataset, config: TrainConfig, model: ModelConfig | ModelBuilder) -> None:
+    likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
+    for name, array in dataset.splits().items():
+        check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
+    if len(dataset.train) < config.batch_size:
+        raise InputError(
+            f"expected at least batch_size = {config.batch_size} training data; got "
+            f"{len(dataset.train)}. Choose a smaller batch_size."
+        )
+
+
+def _build_fleet(
+    runs: Sequence[RunSpec],
+    named: dict[str, Objective],
+    dataset: Dataset,
+    model: ModelConfig | ModelBuilder,
+    config: TrainConfig,
+    fleet_map: str,
+) -> Fleet:
+    table = ObjectiveTable([named[run.method] for run in runs])
+    build = model_builder(model, dataset.event_shape, dataset.mean_intensity())
+    models = [build(init_key(run.seed)) for run in runs]
+    states = [
+        initial_state(m, config, run_key(run.seed), kind, hyper)
+        for m, run, kind, hyper in zip(models, runs, table.kind, table.hyper, strict=True)
+    ]
+    program = Program(
+        static_model=eqx.filter(models[0], eqx.is_inexact_array, inverse=True),
+        objectives=table,
+        config=config,
+        levels=dataset.levels,
+        dynamic=dataset.binarise == "dynamic",
+    )
+    return Fleet(program, jnp.asarray(dataset.train), states, fleet_map)
+
+
+def model_builder(
+    model: ModelConfig | ModelBuilder,
+    event_shape: tuple[int, ...],
+    data_mean: np.ndarray | None = None,
+) -> ModelBuilder:
+    """A function of a random key to a model, from a configuration or from itself."""
+    if not isinstance(model, ModelConfig):
+        return model
+    check_config(model)
+    return lambda key: one_layer(event_shape, model, key=key, data_mean=data_mean)
+
+
+def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
+    """All that the runs' results depend on, as config.json holds it."""
+    if isinstance(model, ModelConfig):
+        described = dataclasses.asdict(model)
+    else:
+        described = {"custom": getattr(model, "__qualname__", type(model).__qualname__)}
+    return {
+        "format": 1,
+        "data": {
+            "name": dataset.name,
+            "request": dataset.request,
+            "fingerprint": dataset.fingerprint(),
+            "event_shape": list(dataset.event_shape),
+            "binarise": dataset.binarise,
+            "steps_per_epoch": len(dataset.train) // config.batch_size,
+        },
+        "model": json.loads(json.dumps(described)),
+        "train": dataclasses.asdict(config),
+        "runs": [{"name": run.name, **dataclasses.asdict(run)} for run in runs],
+    }
