@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +33,14 @@ def save(path: Path, states: Sequence[PyTree], *, identity: str) -> None:
     """
     named = [named_leaves(state) for state in states]
     tensors = {name: np.stack([leaves[name] for leaves in named]) for name in named[0]}
-    metadata = {
-        "format": str(FORMAT),
+    header = {
+        "format": FORMAT,
         "elbax": __version__,
         "identity": identity,
         "sha256": _digest(tensors),
     }
+    # One entry: safetensors writes several in random order, and equal states give equal bytes.
+    metadata = {"header": json.dumps(header, sort_keys=True)}
     write_atomically(path, safetensors.numpy.save(tensors, metadata))
 
 
@@ -54,8 +57,8 @@ def load(path: Path, like: PyTree, *, identity: str, partial: bool = False) -> l
         CheckpointError: the file is truncated or altered, of a newer format, or belongs to
             another model or configuration; the message says which.
     """
-    metadata, tensors = _read(path)
-    if metadata.get("identity") != identity:
+    header, tensors = _read(path)
+    if header.get("identity") != identity:
         raise CheckpointError(
             f"checkpoint '{path}' belongs to another configuration; resume with the configuration "
             "it was trained with, or choose another folder."
@@ -100,28 +103,30 @@ def _to_numpy(leaf: jax.Array) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, metadata)
+            header = _header(path, file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(_damaged(path, str(error))) from error
-    if _digest(tensors) != metadata.get("sha256"):
+    if _digest(tensors) != header.get("sha256"):
         raise CheckpointError(_damaged(path, "its contents do not match its sha256"))
-    return metadata, tensors
+    return header, tensors
 
 
-def _check_format(path: Path, metadata: dict[str, str]) -> None:
-    written = metadata.get("format", "")
-    if not written.isdigit():
-        raise CheckpointError(_damaged(path, "it has no elbax header"))
-    if int(written) > FORMAT:
+def _header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    try:
+        header = json.loads(metadata["header"])
+        written = int(header["format"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(_damaged(path, "it has no elbax header")) from None
+    if written > FORMAT:
         raise CheckpointError(
-            f"checkpoint '{path}' has format {written}, written by elbax {metadata.get('elbax')}; "
+            f"checkpoint '{path}' has format {written}, written by elbax {header.get('elbax')}; "
             f"this is elbax {__version__}, which reads up to format {FORMAT}. Upgrade elbax."
         )
+    return header
 
 
 def _check_names(path: Path, expected: dict, tensors: dict) -> None:
