@@ -2,8 +2,8 @@
 
     python benchmarks/evaluation.py [--num-data 10000] [--ks 1 64 5000]
 
-Uses 28 x 28 noise binarised at random and the reference model at its first parameters: the cost does
-not depend on what was learned.
+Uses 28 x 28 noise and the reference model at its first parameters: the cost does not depend on
+what was learned.
 """
 
 import argparse
@@ -28,12 +28,8 @@ def main() -> None:
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rows = options.num_data * max(options.ks)
-    print(
-        f"data {options.num_data}, ks {options.ks}: {seconds:.1f} s, {peak:.2f} GiB peak resident"
-    )
-    print(
-        f"{seconds / rows * 1e6:.3f} microseconds per sample, log p-hat {result.log_p_hat.mean:.3f}"
-    )
+    print(f"{options.num_data} data, ks {options.ks}: {seconds:.1f} s, {peak:.2f} GiB resident")
+    print(f"{seconds / rows * 1e6:.3f} us per sample; log p-hat {result.log_p_hat.mean:.3f}")
 
 
 if __name__ == "__main__":

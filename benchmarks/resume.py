@@ -16,14 +16,19 @@ from pathlib import Path
 METHODS = ["vae(16)", "iwae(16)", "miwae(4,4)", "piwae(4,4)", "ciwae(k=16, beta=0.5)"]
 
 
-def kill_midway(folder: Path, epochs: int) -> int:
-    """Start the training, and kill it once it has saved a checkpoint and gone on."""
+def training(folder: Path, epochs: int) -> list[str]:
+    """A command that trains the fleet, or goes on with what the folder holds."""
     code = (
-        "import elbax;"
-        f"elbax.fit({METHODS!r}, elbax.load_data('digits'), config=elbax.TrainConfig(epochs={epochs}),"
-        f"directory={str(folder)!r}, checkpoint_seconds=0)"
+        "import elbax; data = elbax.load_data('digits');"
+        f"elbax.fit({METHODS!r}, data, config=elbax.TrainConfig(epochs={epochs}),"
+        f"directory={str(folder)!r}, resume=True, checkpoint_seconds=0)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    return [sys.executable, "-c", code]
+
+
+def kill_midway(folder: Path, epochs: int) -> int:
+    """Start the training, kill it midway, and count the metric lines it had written."""
+    process = subprocess.Popen(training(folder, epochs))
     metrics = folder / "metrics.jsonl"
     while not metrics.exists() or metrics.read_text().count("\n") < len(METHODS) * epochs // 2:
         time.sleep(0.05)
@@ -39,14 +44,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         whole, killed = Path(temporary, "whole"), Path(temporary, "killed")
         lines = kill_midway(killed, epochs)
-        resume = (
-            "import elbax;"
-            f"elbax.fit({METHODS!r}, elbax.load_data('digits'), "
-            f"config=elbax.TrainConfig(epochs={epochs}), directory={{!r}}, resume=True)"
-        )
         for folder in (killed, whole):
-            code = resume.format(str(folder))
-            subprocess.run([sys.executable, "-c", code], check=True)
+            subprocess.run(training(folder, epochs), check=True)
         names = ["metrics.jsonl", *sorted(f"checkpoints/{p.name}" for p in whole.glob("*/*"))[-1:]]
         same = {name: (whole / name).read_bytes() == (killed / name).read_bytes() for name in names}
     print(f"killed after {lines} of {len(METHODS) * epochs} metric lines, then resumed")
