@@ -1,0 +1,104 @@
+"""Runs on disk: loaded as they were trained, evaluated as they would be in memory."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import elbax
+from elbax._errors import CheckpointError, DataError, InputError
+from elbax.experiments.runs import evaluate_runs, load_data_of, load_runs
+from elbax.training.folder import newest_checkpoint
+
+CONFIG = elbax.TrainConfig(epochs=1, batch_size=100)
+MODEL = elbax.ModelConfig(hidden=(8,), latents=2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    data = elbax.load_data("digits")
+    result = elbax.fit(
+        ["vae(m=4)", "iwae(k=4)"], data, model=MODEL, config=CONFIG, directory=folder
+    )
+    return folder, result, data
+
+
+def same(first, second) -> bool:
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return all((a == b).all() for a, b in pairs if hasattr(a, "shape"))
+
+
+def test_models_come_back_as_they_were_trained(trained):
+    folder, result, _ = trained
+    runs = load_runs(folder)
+    assert runs.specs == result.runs
+    assert runs.status == ("ok", "ok")
+    assert runs.epochs_done == 1
+    assert all(same(a, b) for a, b in zip(runs.models, result.models, strict=True))
+
+
+def test_results_are_those_of_evaluate(trained):
+    folder, result, data = trained
+    results = evaluate_runs(load_runs(folder), data, ks=(1, 4, 16), num_data=50)
+    x = data.evaluation_split("test", 0)[:50]
+    expected = elbax.evaluate(result.models[1], x, key=jax.random.key(0), ks=(1, 4, 16))
+    assert results["runs"][1]["metrics"]["log_p_hat"] == expected.log_p_hat.mean
+    assert (
+        results["runs"][1]["standard_errors"]["iwae_4"]
+        == expected.estimate("iwae_4").standard_error
+    )
+    assert json.loads((folder / "results.json").read_text()) == results
+    with np.load(folder / "images.npz", allow_pickle=False) as images:
+        assert images["reconstructions"].shape == (2, 20, 8, 8)
+        assert images["samples"].shape == (2, 20, 8, 8)
+    assert -1 <= results["runs"][0]["metrics"]["ssim"] <= 1
+
+
+def test_the_data_of_the_runs_come_back_and_must_be_unchanged(trained, tmp_path):
+    folder, _, data = trained
+    runs = load_runs(folder)
+    assert load_data_of(runs).fingerprint() == data.fingerprint()
+    array = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+    np.save(tmp_path / "own.npy", array)
+    own = elbax.load_data(tmp_path / "own.npy")
+    elbax.fit(
+        "iwae(k=2)", own, model=MODEL, config=elbax.TrainConfig(epochs=1), directory=tmp_path / "r"
+    )
+    runs = load_runs(tmp_path / "r")
+    assert load_data_of(runs).train.shape == (36, 6)
+    np.save(tmp_path / "own.npy", array[::-1])
+    with pytest.raises(DataError, match="fingerprint differs"):
+        load_data_of(runs)
+
+
+def test_models_of_the_users_own_need_their_builder(tmp_path):
+    def build(key):
+        return elbax.linear_gaussian(4, 2, key=key)
+
+    data = np.random.default_rng(0).normal(size=(40, 4))
+    config = elbax.TrainConfig(epochs=1)
+    result = elbax.fit("iwae(k=2)", data, model=build, config=config, directory=tmp_path)
+    with pytest.raises(InputError, match="model of your own"):
+        load_runs(tmp_path)
+    runs = load_runs(tmp_path, model=build)
+    assert same(runs.models[0], result.models[0])
+    with pytest.raises(DataError, match="array in memory"):
+        load_data_of(runs)
+    with pytest.raises(CheckpointError, match="another model"):
+        load_runs(tmp_path, model=lambda key: elbax.linear_gaussian(4, 3, key=key))
+
+
+def test_folders_that_hold_no_runs_are_refused(trained, tmp_path):
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        load_runs(tmp_path)
+    shutil.copytree(trained[0], tmp_path / "copy")
+    newest = newest_checkpoint(tmp_path / "copy")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="truncated or damaged"):
+        load_runs(tmp_path / "copy")
+    newest.unlink()
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_runs(tmp_path / "copy")
