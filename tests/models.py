@@ -58,7 +58,7 @@ class TwoLayerInference(elbax.AbstractInference):
         return context.log_prob(z1) + self._conditional(z1).log_prob(z2)
 
     def mean(self, context):
-        return context.loc
+        return context.loc, self._conditional(context.loc).loc
 
 
 def two_layer():

@@ -38,8 +38,8 @@ def effective_sample_size(log_w: Float[Array, "..."], axis: int = 0) -> Float[Ar
     >>> float(effective_sample_size(jnp.zeros(8)))
     8.0
     """
-    w = normalize_weights(log_w, axis)
-    return jnp.where(jnp.sum(w, axis) > 0, 1 / jnp.maximum(jnp.sum(w**2, axis), 1e-30), 0)
+    squares = jnp.sum(normalize_weights(log_w, axis) ** 2, axis)
+    return jnp.where(squares > 0, 1 / jnp.where(squares > 0, squares, 1), 0)
 
 
 def _finite_max(log_w: Array, axis: int) -> Array:

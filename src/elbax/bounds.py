@@ -231,7 +231,7 @@ def _checked(bound: AbstractBound, log_w: LogWeights) -> LogWeights:
 def _check_counts(bound: AbstractBound) -> None:
     for name in ("m", "k"):
         count = getattr(bound, name, 1)
-        if not isinstance(count, int) or count < 1:
+        if count != int(count) or count < 1:
             raise InputError(
                 f"expected {name} >= 1 (a whole number of samples) for "
                 f"{type(bound).__name__}; got {name}={count}."

@@ -4,7 +4,6 @@ Every method of this literature is such a composition: PIWAE pairs IWAE(m k) wit
 all others use one bound twice.
 """
 
-import ast
 import dataclasses
 import inspect
 import re
@@ -167,9 +166,11 @@ def parse(spec: str) -> Objective:
     for position, part in enumerate(filter(None, map(str.strip, arguments.split(",")))):
         key, equals, text = (piece.strip() for piece in part.partition("="))
         if not equals:  # by position: miwae(8, 8)
-            key, text = known[min(position, len(known) - 1)], key
+            key, text = (known[position] if position < len(known) - 1 else part), key
         if key not in known:
             raise InputError(unknown(f"argument of {name}", key, known))
+        if key in values or (not equals and len(values) < position):
+            raise InputError(f"expected each argument of {name} once, in order; got '{spec}'.")
         values[key] = text if key == "gradient" else _number(name, key, text)
     return METHODS[name](**values)
 
@@ -200,17 +201,15 @@ def _arguments(bound: AbstractBound) -> list[str]:
 
 
 def _number(method: str, key: str, text: str) -> int | float:
+    kind, what = (float, "a number") if key == "beta" else (int, "a whole number")
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"expected a number for {key} of {method}; got '{text}'.")
-    return float(value) if key == "beta" else value
+        return kind(text)
+    except ValueError:
+        raise InputError(f"expected {what} for {key} of {method}; got '{text}'.") from None
 
 
 def label(spec: str) -> str:
-    """A method's short name for tables and figures.
+    """A method's short name for tables and figures, from a text as `describe` gives it.
 
     >>> label("miwae(m=8, k=8)"), label("ciwae(k=64, beta=0.5, gradient=dreg)")
     ('MIWAE(8,8)', 'CIWAE(64,0.5) dreg')

@@ -2,8 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from elbax.models.linear_gaussian import linear_gaussian
+from elbax import Model
+from elbax.models.linear_gaussian import LinearGaussian
+
+LOG_SCALE = -0.1
 
 
 def elbo(model, x):
@@ -25,11 +29,29 @@ def mean_elbo(model, x):
     return jnp.mean(jax.vmap(lambda datum: elbo(model, datum))(x))
 
 
-def model_and_data(offset, num_data, *, num_observed=4, num_latents=2):
-    """A model in the current precision, and data drawn from it."""
-    model = linear_gaussian(num_observed, num_latents, key=jax.random.key(11), offset=offset)
-    keys = jax.random.split(jax.random.key(12), (2, num_data))
-    z = jax.vmap(model.generative.sample_prior)(keys[0])
-    noise = jax.vmap(lambda key: jax.random.normal(key, (num_observed,)))(keys[1])
-    x = jax.vmap(model.generative.mean)(z) + jnp.exp(model.generative.log_scale) * noise
-    return model, x
+@jax.jit
+def best_inference(generative):
+    return generative.best_inference()
+
+
+def linear_gaussian_of(mean, weight, bias, log_scale):
+    """A generative network of NumPy's numbers, in the current precision."""
+    parts = (mean, weight, bias, np.array(log_scale))
+    return LinearGaussian(*(jnp.asarray(part, jnp.zeros(0).dtype) for part in parts))
+
+
+def model_and_data(offset, num_data):
+    """A model whose encoder is `offset` off the best one, and data `[num_data, 4]` drawn from it.
+
+    NumPy draws them: no program to compile.
+    """
+    rng = np.random.default_rng(11)
+    mean, weight, bias = rng.normal(size=2), rng.normal(size=(4, 2)) / 2**0.5, rng.normal(size=4)
+    generative = linear_gaussian_of(mean, weight, bias, LOG_SCALE)
+    inference = jax.tree.map(
+        lambda leaf: leaf + jnp.asarray(offset * rng.normal(size=leaf.shape), leaf.dtype),
+        best_inference(generative),
+    )
+    z = mean + rng.normal(size=(num_data, 2))
+    x = z @ weight.T + bias + np.exp(LOG_SCALE) * rng.normal(size=(num_data, 4))
+    return Model(generative, inference), jnp.asarray(x, generative.bias.dtype)

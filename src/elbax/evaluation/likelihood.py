@@ -56,7 +56,7 @@ class Evaluation:
         if metric == "log_p_hat":
             return self.bounds[-1]
         kind, _, k = metric.rpartition("_")
-        if kind not in ("iwae", "gap") or not k.isdigit() or int(k) not in self.ks:
+        if metric not in self.metrics():
             raise InputError(
                 f"expected a metric among {', '.join(self.metrics())}; got '{metric}'."
             )
@@ -113,12 +113,14 @@ def evaluate(
     ((2, 5), ('iwae_1', 'iwae_8', 'log_p_hat', 'gap_1', 'ess'))
     """
     ks = tuple(sorted(set(ks)))
-    if not ks or ks[0] < 1:
-        raise InputError(f"expected every k >= 1; got ks = {ks}.")
+    if not ks or ks[0] < 1 or any(k != int(k) for k in ks):
+        raise InputError(f"expected every k to be a whole number >= 1; got ks = {ks}.")
+    if block_rows < 1:
+        raise InputError(f"expected block_rows >= 1; got {block_rows}.")
     if len(x) == 0:
         raise InputError("expected at least one datum to evaluate; got none.")
     data_rows, sample_rows, num_blocks = _blocks(ks[-1], block_rows, len(x))
-    params, static = eqx.partition(model, eqx.is_inexact_array)
+    params, static = eqx.partition(model, eqx.is_array)
     outputs = []
     for start in range(0, len(x), data_rows):
         # The last block is filled up with its first datum, so that one program serves all blocks.
@@ -192,8 +194,9 @@ class PairedDifference:
 
     @property
     def z(self) -> float:
-        """The difference in units of its standard error."""
-        return self.difference / self.standard_error if self.standard_error > 0 else 0.0
+        """The difference in units of its standard error; NaN where both are 0 or unknown."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.float64(self.difference) / np.float64(self.standard_error))
 
 
 def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") -> PairedDifference:
@@ -203,7 +206,7 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") ->
     their separate standard errors cannot.
 
     Raises:
-        InputError: the two were evaluated on different numbers of data.
+        InputError: the two were evaluated on different numbers of data, or with different ks.
 
     >>> a = Evaluation((1,), np.array([[-1.0, -2.0]]), np.ones(2), np.ones(2, bool))
     >>> b = Evaluation((1,), np.array([[-0.5, -1.5]]), np.ones(2), np.ones(2, bool))
@@ -214,6 +217,11 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") ->
         raise InputError(
             "expected both models to be evaluated on the same data; got "
             f"{first.finite.shape[0]} and {second.finite.shape[0]} data."
+        )
+    if first.ks != second.ks:
+        raise InputError(
+            f"expected both models to be evaluated with the same ks; got {first.ks} and "
+            f"{second.ks}: log p-hat would mean two things."
         )
     both = first.finite & second.finite
     estimate = _mean_and_error((second.per_datum(metric) - first.per_datum(metric))[both])

@@ -9,14 +9,14 @@ import numpy as np
 
 from elbax._errors import InputError
 from elbax._log_weights import encode
-from elbax._types import Data, PRNGKey
+from elbax._types import Data, PRNGKey, PyTree
 from elbax.models.interface import Model
 
 _BLOCK = 1000  # data at a time
 
 
-def posterior_means(model: Model, x: Data) -> np.ndarray:
-    """E_q[z | x] `[N, Z]`.
+def posterior_means(model: Model, x: Data) -> PyTree:
+    """E_q[z | x] `[N, Z]` (a pytree of such arrays where there are several layers).
 
     >>> from elbax.models.linear_gaussian import linear_gaussian
     >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
@@ -24,12 +24,12 @@ def posterior_means(model: Model, x: Data) -> np.ndarray:
     """
     if len(x) == 0:
         raise InputError("expected at least one datum; got none.")
-    params, static = eqx.partition(model, eqx.is_inexact_array)
+    params, static = eqx.partition(model, eqx.is_array)
     blocks = [
-        np.asarray(_means(params, jnp.asarray(x[start : start + _BLOCK]), static))
+        _means(params, jnp.asarray(x[start : start + _BLOCK]), static)
         for start in range(0, len(x), _BLOCK)
     ]
-    return np.concatenate(blocks)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 
 def active_units(model: Model, x: Data, threshold: float = 0.01) -> int:
@@ -41,7 +41,8 @@ def active_units(model: Model, x: Data, threshold: float = 0.01) -> int:
     >>> active_units(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3)))
     0
     """
-    return int((posterior_means(model, x).var(axis=0) > threshold).sum())
+    means = jax.tree.leaves(posterior_means(model, x))
+    return sum(int((mean.var(axis=0, dtype=np.float64) > threshold).sum()) for mean in means)
 
 
 def reconstructions(model: Model, x: Data) -> np.ndarray:
@@ -51,11 +52,11 @@ def reconstructions(model: Model, x: Data) -> np.ndarray:
     >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
     (5, 3)
     """
-    params, static = eqx.partition(model, eqx.is_inexact_array)
+    params, static = eqx.partition(model, eqx.is_array)
     means = posterior_means(model, x)
     blocks = [
-        np.asarray(_decode(params, jnp.asarray(means[start : start + _BLOCK]), static))
-        for start in range(0, len(means), _BLOCK)
+        _decode(params, jax.tree.map(lambda leaf: leaf[start : start + _BLOCK], means), static)  # noqa: B023
+        for start in range(0, len(x), _BLOCK)
     ]
     return np.concatenate(blocks)
 
@@ -70,7 +71,7 @@ def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray
     """
     if num_samples < 1:
         raise InputError(f"expected num_samples >= 1; got {num_samples}.")
-    params, static = eqx.partition(model, eqx.is_inexact_array)
+    params, static = eqx.partition(model, eqx.is_array)
     return np.asarray(_prior(params, jax.random.split(key, num_samples), static))
 
 

@@ -45,7 +45,10 @@ class AbstractInference(eqx.Module):
 
     @abc.abstractmethod
     def mean(self, context: PyTree) -> PyTree:
-        """The posterior mean of z given x (of the first layer, where there are several)."""
+        """The posterior mean of z given x, shaped like a sample of z.
+
+        Where there are several layers: each layer's mean given the means below it.
+        """
 
 
 class Model(eqx.Module):

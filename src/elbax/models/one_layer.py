@@ -120,12 +120,16 @@ def one_layer(
             `config.output_bias` the output starts there: at logit(mean clipped to [0.001,
             0.999]) for Bernoulli, at the mean for Gaussian.
 
+    Raises:
+        InputError: sizes, names, floors or a data mean that make no model.
+
     >>> model = one_layer((28, 28), key=jax.random.key(0))
     >>> sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
     425284
     """
     config = config or ModelConfig()
     size = int(np.prod(event_shape))
+    _check(config, data_mean, size)
     keys = jax.random.split(key, 6)
     encoder = _normal_head([size, *config.hidden, config.latents], config, keys[:3])
     sizes = [config.latents, *reversed(config.hidden), size]
@@ -158,15 +162,20 @@ def _output_bias(data_mean, likelihood: str) -> Float[Array, " d"]:
     return jnp.asarray(mean, jnp.zeros(0).dtype)
 
 
-def check_config(config: ModelConfig) -> None:
-    """Refuse sizes, names or floors that make no model, with a sentence.
-
-    >>> check_config(ModelConfig())
-    """
+def _check(config: ModelConfig, data_mean: np.ndarray | None, size: int) -> None:
     for name, known in (("scale", ("exp", "softplus")), ("likelihood", ("bernoulli", "gaussian"))):
         if getattr(config, name) not in known:
             raise InputError(unknown(name, getattr(config, name), known))
     if min((*config.hidden, config.latents)) < 1:
         raise InputError(f"expected layer sizes >= 1; got {config.hidden} and {config.latents}.")
-    if config.scale_floor < 0:
+    if not config.scale_floor >= 0:
         raise InputError(f"expected scale_floor >= 0; got {config.scale_floor}.")
+    if data_mean is None:
+        return
+    low, high = (0, 1) if config.likelihood == "bernoulli" else (-np.inf, np.inf)
+    # NaN fails the comparison too.
+    if np.size(data_mean) != size or not np.all((data_mean >= low) & (data_mean <= high)):
+        raise InputError(
+            f"expected data_mean with {size} values, for Bernoulli in [0, 1]; got shape "
+            f"{np.shape(data_mean)}, from {np.min(data_mean):g} to {np.max(data_mean):g}."
+        )

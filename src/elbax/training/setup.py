@@ -15,7 +15,7 @@ from elbax.data.checks import check_images
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
-from elbax.models.one_layer import check_config, one_layer
+from elbax.models.one_layer import one_layer
 from elbax.objectives import Objective, describe, parse
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
@@ -120,7 +120,6 @@ def model_builder(
     """A function of a random key to a model, from a configuration or from itself."""
     if not isinstance(model, ModelConfig):
         return model
-    check_config(model)
     return lambda key: one_layer(event_shape, model, key=key, data_mean=data_mean)
 
 

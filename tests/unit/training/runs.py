@@ -1,7 +1,6 @@
 """Tiny runs for the tests of training: data, models, fleets, and what two runs have in common."""
 
 import itertools
-from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -10,11 +9,7 @@ import numpy as np
 
 import elbax
 from elbax.distributions import DiagonalNormal
-from elbax.objectives import parse
-from elbax.training.checkpoints import named_leaves
-from elbax.training.fleet import Fleet
-from elbax.training.state import ObjectiveTable, init_key, initial_state, run_key
-from elbax.training.step import Program
+from elbax.training.setup import new_fleet
 
 MODEL = elbax.ModelConfig(hidden=(8,), latents=2)
 
@@ -33,50 +28,43 @@ def grey_dataset(num_data: int = 40, num_features: int = 6) -> elbax.Dataset:
     return elbax.Dataset(name="grey", train=grey, test=grey, levels=255.0, binarise="dynamic")
 
 
-def train(objectives="iwae(k=4)", data=None, *, epochs=2, batch_size=8, **options):
-    """`elbax.fit` of a tiny model; what is no option of `fit` goes to its configuration."""
-    names = set(elbax.TrainConfig.__dataclass_fields__) & set(options)
-    protocol = {name: options.pop(name) for name in names}
-    config = elbax.TrainConfig(epochs=epochs, batch_size=batch_size, **protocol)
-    data = binary_images() if data is None else data
-    return elbax.fit(objectives, data, **{"model": MODEL, "config": config, **options})
+def tiny(options: dict) -> dict:
+    """Arguments of `fit` for a tiny run: fields of its configuration are taken by their names."""
+    fields = set(elbax.TrainConfig.__dataclass_fields__)
+    protocol = {name: value for name, value in options.items() if name in fields}
+    config = elbax.TrainConfig(**{"epochs": 2, "batch_size": 8, **protocol})
+    others = {name: value for name, value in options.items() if name not in fields}
+    return {"data": binary_images(), "model": MODEL, "config": config, **others}
 
 
-def fleet_of(specs, config, images, *, seeds=(0,), fleet_map="sequential", build=None) -> Fleet:
-    """A fleet of specs x seeds made from its parts, for tests that cut its steps themselves."""
-    runs = [(parse(spec), seed) for spec in specs for seed in seeds]
-    build = build or (lambda key: elbax.one_layer(images.shape[1:], MODEL, key=key))
-    models = [build(init_key(seed)) for _, seed in runs]
-    table = ObjectiveTable([objective for objective, _ in runs])
-    states = [
-        initial_state(model, config, run_key(seed), kind, hyper)
-        for model, (_, seed), kind, hyper in zip(models, runs, table.kind, table.hyper, strict=True)
-    ]
-    static = eqx.filter(models[0], eqx.is_inexact_array, inverse=True)
-    program = Program(static, table, config, levels=1.0, dynamic=False)
-    return Fleet(program, jnp.asarray(images), states, fleet_map)
+def train(objectives="iwae(k=4)", **options):
+    """`elbax.fit` of tiny runs."""
+    return elbax.fit(objectives, **tiny(options))
+
+
+def build(objectives="iwae(k=4)", **options):
+    """Tiny runs before their first step: their specs, fleet and identity."""
+    return new_fleet(objectives, **tiny(options))
 
 
 def bits(tree) -> dict[str, bytes]:
-    """Every array of a pytree by name, as its dtype, shape and bytes: NaN equals NaN."""
-    return {
-        name: f"{leaf.dtype} {leaf.shape} ".encode() + leaf.tobytes()
-        for name, leaf in named_leaves(tree).items()
-    }
+    """Every array of a pytree by path, as its dtype, shape and bytes: NaN equals NaN."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): _bits_of(leaf) for path, leaf in paths}
+
+
+def _bits_of(leaf) -> bytes:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+    return f"{array.dtype} {array.shape} ".encode() + array.tobytes()
 
 
 def model_bits(model) -> dict[str, bytes]:
     return bits(eqx.filter(model, eqx.is_array))
 
 
-def metrics_of(result, index: int) -> list[str]:
-    """The records of one run of a result, as text, so that NaN equals NaN."""
-    name = result.runs[index].name
-    return [repr(record) for record in result.metrics if record["run"] == name]
-
-
 def all_finite(tree) -> bool:
-    return all(np.isfinite(leaf).all() for leaf in named_leaves(tree).values())
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
 
 
 class Clock:
@@ -91,9 +79,7 @@ class Clock:
 
 def slow_machine(monkeypatch) -> None:
     """Let `fit` think that every chunk takes a second, so that it cuts an epoch in many."""
-    monkeypatch.setattr(
-        "elbax.training.fit.time", SimpleNamespace(perf_counter=Clock().perf_counter)
-    )
+    monkeypatch.setattr("elbax.training.fit.time", Clock())
 
 
 class ProbeGenerative(elbax.AbstractGenerative):

@@ -14,16 +14,30 @@ from elbax import _keys
 from elbax.data.binarise import binarise_batch
 from elbax.objectives import parse
 from elbax.training.checkpoints import named_leaves
-from elbax.training.schedules import learning_rate_factor
-from elbax.training.state import init_key, run_key
+from elbax.training.state import run_key
 
-from .runs import MODEL, binary_images, fleet_of, grey_dataset, probe, train
+from .runs import binary_images, build, grey_dataset, probe, train
 
 SPEC = "piwae(m=2, k=2)"
 STEPS, PER_EPOCH, BATCH = 8, 5, 8  # into the second epoch
 IMAGES = binary_images()
+# Of ten steps stages 5, 6 and 7 begin at 121 / 328, 364 / 328 and 1093 / 328, rounded.
+RATES = 10.0 ** (-np.array([5, 6, 6, *[7] * 7]) / 7)
 PROTOCOL = elbax.TrainConfig(epochs=2, batch_size=BATCH, learning_rate=0.01)
 gradient_of = jax.jit(elbax.value_and_grad(parse(SPEC)))
+
+
+@pytest.fixture
+def quick_compilation():
+    """Compile with few optimizations: in float64 they change no digit that these tests look at."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def fleet_of(config):
+    _, fleet, _ = build(SPEC, config=config)
+    return fleet
 
 
 class Adam:
@@ -62,7 +76,7 @@ def clipped(gradient, norm, clip_norm):
 def train_by_hand(config, *, summed=True):
     """STEPS steps of SPEC, seed 0: parameters by name, and what every step saw."""
     key = run_key(0)
-    model = elbax.one_layer(IMAGES.shape[1:], MODEL, key=init_key(0))
+    model = fleet_of(config).model(0)
     adam, seen = Adam(config), []
     for step in range(STEPS):
         x = minibatch(key, step)
@@ -73,8 +87,7 @@ def train_by_hand(config, *, summed=True):
         seen.append(SimpleNamespace(value=float(value), info=info, norm=norm))
         gradient = clipped(gradient, norm, config.clip_norm)
         direction = adam.direction({n: g * (BATCH if summed else 1) for n, g in gradient.items()})
-        factor = learning_rate_factor(config.schedule, config.epochs * PER_EPOCH, jnp.asarray(step))
-        rate = np.float32(config.learning_rate) * np.float32(factor)
+        rate = np.float32(config.learning_rate) * np.float32(RATES[step])
         flat, structure = jax.tree.flatten(model)
         moved = [p + rate * d for p, d in zip(flat, direction.values(), strict=True)]
         model = jax.tree.unflatten(structure, moved)
@@ -84,7 +97,7 @@ def train_by_hand(config, *, summed=True):
 @functools.cache
 def train_compiled(config):
     """The same by the library: the states after the first epoch and at the end."""
-    fleet = fleet_of([SPEC], config, IMAGES)
+    fleet = fleet_of(config)
     chunk = jax.jit(fleet.program.chunk)
     first = chunk(fleet.states[0], fleet.images, jnp.asarray(PER_EPOCH))
     return first, chunk(first, fleet.images, jnp.asarray(STEPS - PER_EPOCH))
@@ -95,8 +108,10 @@ def distance(first, second) -> float:
     return max(np.abs(first[name] - second[name]).max() for name in first)
 
 
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.05}, {"adam_b1": 0.5, "adam_eps": 0.1}])
+@pytest.mark.usefixtures("x64", "quick_compilation")
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_norm": 0.05, "adam_b1": 0.5, "adam_b2": 0.9, "adam_eps": 0.1}]
+)
 def test_steps_are_adam_on_the_gradient_summed_over_the_minibatch(options):
     config = dataclasses.replace(PROTOCOL, **options)
     _, state = train_compiled(config)
@@ -107,14 +122,14 @@ def test_steps_are_adam_on_the_gradient_summed_over_the_minibatch(options):
         assert min(step.norm for step in seen) > config.clip_norm
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "quick_compilation")
 def test_adam_on_the_mean_gradient_would_be_told_apart():
     expected, _ = train_by_hand(PROTOCOL)
     mean, _ = train_by_hand(PROTOCOL, summed=False)
     assert distance(mean, expected) > 1e-7
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "quick_compilation")
 def test_sums_are_over_the_steps_of_one_epoch():
     first, last = train_compiled(PROTOCOL)
     _, seen = train_by_hand(PROTOCOL)
@@ -133,7 +148,7 @@ def test_sums_are_over_the_steps_of_one_epoch():
 
 def codes_seen(data, num_features: int, **options) -> np.ndarray:
     """Per epoch, the sum over its minibatches' data of `sum_d 2^d x_d`; nothing is learned."""
-    result = train("vae(m=1)", data, model=probe(num_features), learning_rate=1e-30, **options)
+    result = train("vae(m=1)", data=data, model=probe(num_features), learning_rate=1e-30, **options)
     per_epoch = len(getattr(data, "train", data)) // options["batch_size"] * options["batch_size"]
     return np.array([record["bound"] * per_epoch for record in result.metrics])
 
@@ -160,8 +175,3 @@ def test_an_epoch_sees_each_datum_once_and_leaves_an_incomplete_minibatch_out():
     # One datum per bit: eight different bits are set, and the one left out changes.
     assert all(int(code).bit_count() == 8 and code == int(code) for code in codes)
     assert len(set(codes.tolist())) > 2
-
-
-def test_a_whole_epoch_sees_everything():
-    codes = codes_seen(np.eye(6, dtype=np.float32), 6, epochs=3, batch_size=2)
-    np.testing.assert_array_equal(codes, [2**6 - 1] * 3)

@@ -1,0 +1,126 @@
+"""Active units, reconstructions and prior samples on models whose answers are plain algebra."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import elbax
+from elbax._errors import InputError
+from elbax.evaluation import posterior
+from elbax.evaluation.posterior import (
+    active_units,
+    posterior_means,
+    prior_samples,
+    reconstructions,
+)
+from elbax.models.linear_gaussian import LinearGaussian, LinearInference
+from tests.models import MODELS, binary_data
+
+
+def model_with_means(factors, offset=0.0):
+    """E_q[z_u | x] = factors_u x_u + offset, with wide posteriors that must not count."""
+    size = len(factors)
+    rng = np.random.default_rng(41)
+    parts = (rng.normal(size=size), rng.normal(size=(size, size)), rng.normal(size=size))
+    generative = LinearGaussian(*(jnp.asarray(part, jnp.float32) for part in parts), jnp.zeros(()))
+    weight, log_scale = jnp.asarray(np.diag(factors), jnp.float32), jnp.full(size, 2.0)
+    return elbax.Model(generative, LinearInference(weight, jnp.full(size, offset), log_scale))
+
+
+@pytest.fixture(scope="module")
+def x():
+    """Columns of variance exactly one: `[2500, 5]`, more than two blocks."""
+    columns = np.random.default_rng(42).normal(size=(2500, 5))
+    columns = (columns - columns.mean(0)) / columns.std(0)
+    return columns.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ([0.0, 0.0, 0.0, 0.0, 0.0], 0),
+        ([0.099, 0.0, 0.0, -0.099, 0.0], 0),
+        ([0.101, -0.101, 0.099, 0.0, 1.0], 3),
+        ([1.0, 1.0, 1.0, 1.0, 1.0], 5),
+    ],
+)
+def test_units_are_active_where_the_means_vary_by_more_than_a_hundredth(x, factors, expected):
+    assert active_units(model_with_means(factors), x) == expected
+    # Where the means lie does not matter, only how they vary.
+    assert active_units(model_with_means(factors, offset=30.0), x) == expected
+
+
+def test_another_threshold_may_be_asked_for(x):
+    model = model_with_means([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert active_units(model, x, threshold=0.05) == 3
+
+
+def test_posterior_means_are_the_encoders_in_order(x):
+    model = model_with_means([1.0, 2.0, 3.0, 4.0, 5.0], offset=0.5)
+    found = posterior_means(model, x)
+    np.testing.assert_allclose(found, x * np.arange(1, 6) + 0.5, rtol=1e-5, atol=1e-6)
+
+
+def test_reconstructions_decode_the_posterior_mean(x):
+    model = model_with_means([0.1, 0.2, 0.3, 0.4, 0.5])
+    weight, bias = (np.asarray(a) for a in (model.generative.weight, model.generative.bias))
+    expected = (x * np.array([0.1, 0.2, 0.3, 0.4, 0.5])) @ weight.T + bias
+    np.testing.assert_allclose(reconstructions(model, x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_size_of_a_block_does_not_matter(x, monkeypatch):
+    model, few = model_with_means([0.1, 0.2, 0.3, 0.4, 0.5]), x[:10]
+    means, rebuilt = posterior_means(model, few), reconstructions(model, few)
+    monkeypatch.setattr(posterior, "_BLOCK", 4)
+    np.testing.assert_allclose(posterior_means(model, few), means, rtol=1e-5)
+    np.testing.assert_allclose(reconstructions(model, few), rebuilt, rtol=1e-5)
+
+
+def test_prior_samples_decode_draws_of_the_prior():
+    model = model_with_means([0.0, 0.0, 0.0])
+    narrow = eqx.tree_at(lambda m: m.generative.weight, model, jnp.zeros((3, 3)))
+    bias = np.asarray(model.generative.bias)
+    found = prior_samples(narrow, 4, key=jax.random.key(1))
+    np.testing.assert_allclose(found, np.tile(bias, (4, 1)))
+    keys = jax.random.split(jax.random.key(1), 4)
+    z = np.stack([model.generative.sample_prior(key) for key in keys])
+    expected = z @ np.asarray(model.generative.weight).T + bias
+    np.testing.assert_allclose(prior_samples(model, 4, key=jax.random.key(1)), expected, rtol=1e-4)
+
+
+def test_images_come_back_in_their_shape():
+    config = elbax.ModelConfig(hidden=(3,), latents=2)
+    model = eqx.filter_jit(elbax.one_layer)((2, 3), config, key=jax.random.key(1))
+    images = np.zeros((7, 2, 3), np.float32)
+    for found in (reconstructions(model, images), prior_samples(model, 7, key=jax.random.key(0))):
+        assert found.shape == (7, 2, 3)
+        assert ((found > 0) & (found < 1)).all()  # probabilities, not draws
+    assert posterior_means(model, images).shape == (7, 2)
+
+
+def test_two_layers_have_means_reconstructions_and_samples():
+    model, x = jax.jit(MODELS["two-layer"])(), binary_data(5)
+    assert [mean.shape for mean in posterior_means(model, x)] == [(5, 3), (5, 2)]
+    assert reconstructions(model, x).shape == (5, 4)
+    assert prior_samples(model, 6, key=jax.random.key(0)).shape == (6, 4)
+
+
+WRONG = {
+    "no data": (
+        lambda model: active_units(model, np.zeros((0, 3), np.float32)),
+        "expected at least one datum; got none",
+    ),
+    "no samples": (
+        lambda model: prior_samples(model, 0, key=jax.random.key(0)),
+        "expected num_samples >= 1; got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_calls_are_refused_with_a_sentence(name):
+    call, message = WRONG[name]
+    with pytest.raises(InputError, match=message):
+        call(model_with_means([1.0, 1.0, 1.0]))

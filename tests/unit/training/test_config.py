@@ -1,0 +1,55 @@
+import dataclasses
+
+import pytest
+
+import elbax
+from elbax.training.config import RunSpec
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "expected epochs >= 1; got 0"),
+        ({"epochs": -3}, "expected epochs >= 1; got -3"),
+        ({"batch_size": 0}, "expected batch_size >= 1; got 0"),
+        ({"learning_rate": 0.0}, r"expected learning_rate .*; got 0\.0"),
+        ({"learning_rate": -1e-3}, r"expected learning_rate .*; got -0\.001"),
+        ({"learning_rate": float("nan")}, "expected learning_rate .*; got nan"),
+        ({"adam_eps": 0.0}, r"expected adam_eps .*; got 0\.0"),
+        ({"adam_b1": 1.0}, r"expected adam_b1 in \[0, 1\); got 1\.0"),
+        ({"adam_b2": -0.1}, r"expected adam_b2 in \[0, 1\); got -0\.1"),
+        ({"adam_b2": float("nan")}, "expected adam_b2 .*; got nan"),
+        ({"clip_norm": 0.0}, r"expected clip_norm > 0 or none; got 0\.0"),
+        ({"clip_norm": float("nan")}, "expected clip_norm > 0 or none; got nan"),
+        ({"schedule": "burd"}, "unknown schedule 'burd'; did you mean 'burda'.*Known: burda, cons"),
+    ],
+)
+def test_a_protocol_that_cannot_be_trained_is_refused(options, message):
+    with pytest.raises(elbax.InputError, match=message):
+        elbax.TrainConfig(**options)
+
+
+def test_the_default_is_the_protocol_of_burda_and_others():
+    assert dataclasses.asdict(elbax.TrainConfig(epochs=3280)) == {
+        "epochs": 3280,
+        "batch_size": 20,
+        "learning_rate": 1e-3,
+        "schedule": "burda",
+        "adam_b1": 0.9,
+        "adam_b2": 0.999,
+        "adam_eps": 1e-4,
+        "clip_norm": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("iwae(k=4)", "iwae-k4-seed7"),
+        ("ciwae(k=8, beta=0.05)", "ciwae-k8-beta0.05-seed7"),
+        ("piwae(m=2, k=4, gradient=dreg)", "piwae-m2-k4-gradientdreg-seed7"),
+        ("mine", "mine-seed7"),
+    ],
+)
+def test_a_run_is_named_after_its_method_and_seed(method, name):
+    assert RunSpec(method, 7).name == name

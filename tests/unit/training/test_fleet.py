@@ -1,0 +1,205 @@
+"""A member of a fleet is the run it would be alone, whatever its neighbours are and do."""
+
+import itertools
+import json
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import elbax
+from elbax import bounds
+from elbax.objectives import parse
+from elbax.training.fleet import Fleet
+from elbax.training.folder import newest_checkpoint
+from elbax.training.state import DIVERGED, OK, ObjectiveTable, init_key
+
+from .runs import MODEL, all_finite, binary_images, bits, build, model_bits, train
+
+METHODS = (
+    "iwae(k=4)",
+    "ciwae(k=4, beta=0.5)",
+    "ciwae(k=4, beta=0.05)",
+    "piwae(m=2, k=2, gradient=dreg)",
+)
+NAN = bounds.Custom(lambda log_w: jnp.mean(log_w) * jnp.nan, num_samples=4)
+# The runs of the last objective, "nan", never see a finite bound.
+FLEET = {method: parse(method) for method in METHODS} | {"nan": elbax.Objective(NAN, NAN)}
+SEEDS = (0, 3)
+# Runs that are also trained alone: index in the fleet, method, seed.
+ALONE = [(1, METHODS[0], 3), (4, METHODS[2], 0), (7, METHODS[3], 3)]
+
+
+def tensors_of(folder: Path, index: int) -> dict[str, np.ndarray]:
+    """The final state of one run of a folder, but for its place among a fleet's objectives."""
+    stacked = safetensors.numpy.load_file(newest_checkpoint(folder))
+    names = set(stacked) - {"kind", "hyper"}
+    return {name: stacked[name][index] for name in sorted(names)}
+
+
+def lines_of(folder: Path, name: str) -> list[str]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [line for line in lines if json.loads(line)["run"] == name]
+
+
+def trained(folder: Path, objectives, **options):
+    """A run folder and what `fit` returned; the monitor leaves a mark where it looked."""
+    options |= {"learning_rate": 0.01, "directory": folder, "monitor": lambda model: {"seen": 1.0}}
+    return folder, train(objectives, **options)
+
+
+@pytest.fixture(scope="module")
+def sequential(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sequential") / "run"
+    return trained(folder, FLEET, seeds=SEEDS, fleet_map="sequential")
+
+
+@pytest.fixture(scope="module")
+def vmapped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vmapped") / "run"
+    return trained(folder, FLEET, seeds=SEEDS, fleet_map="vmap")
+
+
+@pytest.mark.parametrize(("index", "method", "seed"), ALONE)
+def test_a_member_equals_the_run_alone_bit_for_bit(sequential, tmp_path, index, method, seed):
+    folder, fleet = sequential
+    own, alone = trained(tmp_path / "run", method, seeds=(seed,), fleet_map="sequential")
+    assert alone.runs == (fleet.runs[index],)
+    assert bits(tensors_of(own, 0)) == bits(tensors_of(folder, index))
+    assert lines_of(own, alone.runs[0].name) == lines_of(folder, alone.runs[0].name)
+    assert model_bits(alone.models[0]) == model_bits(fleet.models[index])
+
+
+def test_a_vmapped_member_equals_the_run_alone_within_rounding(sequential, vmapped):
+    for index in range(len(sequential[1].runs)):
+        mapped, alone = tensors_of(vmapped[0], index), tensors_of(sequential[0], index)
+        assert mapped.keys() == alone.keys()
+        for name, tensor in alone.items():
+            np.testing.assert_allclose(mapped[name], tensor, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_members_differ_by_more_than_rounding(sequential):
+    members = [tensors_of(sequential[0], i) for i in range(len(METHODS) * len(SEEDS))]
+    weights = [member["params.generative.decoder.logits.weight"] for member in members]
+    for one, other in itertools.combinations(weights, 2):
+        assert not np.allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_one_compilation_serves_every_objective_beta_and_seed(sequential, vmapped):
+    assert sequential[1].num_compilations == vmapped[1].num_compilations == 1
+
+
+def test_runs_are_ordered_by_objective_then_seed(sequential):
+    names = [run.name for run in sequential[1].runs]
+    assert names[:3] == ["iwae-k4-seed0", "iwae-k4-seed3", "ciwae-k4-beta0.5-seed0"]
+    assert [record["run"] for record in sequential[1].metrics] == names * 2
+
+
+def test_objectives_that_differ_in_numbers_only_are_one_kind():
+    table = ObjectiveTable([parse(method) for method in METHODS])
+    assert table.kind == [0, 1, 1, 2]
+    assert [float(hyper[0]) for hyper in table.hyper[1:3]] == [0.5, np.float32(0.05)]
+
+
+def linear(key) -> elbax.Model:
+    """A model that compiles quickly."""
+    return elbax.linear_gaussian(6, 2, key=key)
+
+
+def three_runs(second_rate: float, fleet_map: str = "sequential") -> Fleet:
+    """Three seeds, the second one with a learning rate of its own."""
+    options = {"model": linear, "learning_rate": 0.01, "fleet_map": fleet_map}
+    _, fleet, _ = build(seeds=(0, 1, 2), **options)
+    rate = jnp.asarray(second_rate, jnp.float32)
+    fleet.states[1] = fleet.states[1]._replace(learning_rate=rate)
+    return fleet
+
+
+@pytest.fixture(scope="module", params=["sequential", "vmap"])
+def three(request) -> Fleet:
+    """A compiled fleet of three; each test sets its states."""
+    return three_runs(0.01, request.param)
+
+
+def history(fleet: Fleet, second_rate: float, cuts=(1,) * 5) -> list[list]:
+    """The states of the three runs after each of some chunks."""
+    fleet.states, seen = three_runs(second_rate).states, []
+    for cut in cuts:
+        fleet.advance(cut)
+        # Copies, since the next chunk takes the memory of the states it is given.
+        seen.append(jax.tree.map(jnp.copy, fleet.states))
+    return seen
+
+
+@pytest.mark.parametrize("cuts", [(1,) * 10, (3, 2, 4, 1), (2, 3, 0, 5)])
+def test_results_do_not_depend_on_how_an_epoch_is_cut(three, cuts):
+    whole, cut = history(three, 0.01, (5, 5)), history(three, 0.01, cuts)
+    assert [bits(state) for state in cut[-1]] == [bits(state) for state in whole[-1]]
+    assert [int(state.step) for state in cut[-1]] == [10] * 3
+    assert three.num_compilations == 1
+
+
+def test_a_diverged_run_keeps_its_last_finite_parameters(three):
+    states = [states[1] for states in history(three, 1e30)]
+    statuses = [int(state.status) for state in states]
+    first = statuses.index(DIVERGED)
+    assert first > 0
+    assert statuses[first:] == [DIVERGED] * (5 - first)
+    kept = bits(states[first - 1].params)
+    assert all(bits(state.params) == kept for state in states[first:])
+    assert all_finite(states[-1].params)
+    assert [int(state.step) for state in states] == [1, 2, 3, 4, 5]
+
+
+def test_the_neighbours_of_a_diverged_run_do_not_notice(three):
+    diverging, sound = history(three, 1e30), history(three, 0.01)
+    statuses = [int(states[-1][1].status) for states in (diverging, sound)]
+    assert statuses == [DIVERGED, OK]
+    for neighbour in (0, 2):
+        assert bits(diverging[-1][neighbour]) == bits(sound[-1][neighbour])
+
+
+def start(seed: int) -> elbax.Model:
+    """The model that a run of this seed begins with."""
+    mean = binary_images().mean(axis=0, dtype=np.float64).astype(np.float32)
+    return elbax.one_layer((6,), MODEL, key=init_key(seed), data_mean=mean)
+
+
+def test_a_run_without_a_finite_bound_stays_where_it_started(sequential):
+    _, result = sequential
+    assert result.status == ("ok",) * 8 + ("diverged",) * 2
+    for index, seed in ((-2, 0), (-1, 3)):
+        assert model_bits(result.models[index]) == model_bits(start(seed))
+    assert model_bits(result.models[0]) != model_bits(start(0))
+
+
+def test_a_diverged_run_says_so_in_its_records_and_is_not_looked_at(sequential):
+    folder, _ = sequential
+    lines = [json.loads(line) for line in lines_of(folder, "nan-seed3")]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    for line in lines:
+        assert line["status"] == "diverged"
+        assert line["bound"] is line["inference_bound"] is None
+        assert line["num_nonfinite"] == 40
+        assert "seen" not in line
+    assert all(json.loads(line)["seen"] == 1 for line in lines_of(folder, "iwae-k4-seed3"))
+
+
+def test_unequal_numbers_of_samples_are_refused():
+    with pytest.raises(elbax.InputError, match=r"equally many samples.*got \[4, 8\]. Match m \* k"):
+        ObjectiveTable([elbax.iwae(4), elbax.miwae(2, 4), elbax.vae(8)])
+
+
+def test_an_unknown_map_is_refused():
+    with pytest.raises(elbax.InputError, match="unknown fleet map 'vmpa'; did you mean 'vmap'"):
+        build(fleet_map="vmpa")
+
+
+def test_a_model_of_a_fleet_is_whole_and_that_of_its_seed():
+    _, fleet, _ = build(["iwae(k=4)", "vae(m=4)"], seeds=(5, 6))
+    for index, seed in enumerate((5, 6, 5, 6)):
+        assert eqx.tree_equal(fleet.model(index), start(seed))

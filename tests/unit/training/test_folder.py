@@ -1,0 +1,231 @@
+"""A run folder belongs to one configuration, and its files survive interruptions."""
+
+import json
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import elbax
+from elbax.training.folder import RunFolder, identity_of, newest_checkpoint, read_config
+
+from .runs import MODEL, binary_images, bits, build, grey_dataset, train
+
+CONFIG = {"train": {"epochs": 3}, "runs": ["a"]}
+
+
+class State(NamedTuple):
+    """A run's state, as far as a folder looks at it."""
+
+    params: jax.Array
+    step: jax.Array
+
+
+def state(step: int) -> State:
+    return State(jnp.arange(3.0) * step, jnp.asarray(step))
+
+
+def opened(path, *, resume: bool = False, **config) -> RunFolder:
+    return RunFolder(path, CONFIG | config, resume=resume)
+
+
+def records(*steps: int) -> list[dict]:
+    return [{"run": "a", "step": step, "bound": -1.5 * step} for step in steps]
+
+
+def steps_in(path) -> list[int]:
+    return [json.loads(line)["step"] for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_new_folder_holds_its_configuration_and_no_metrics(tmp_path):
+    path = tmp_path / "deep" / "run"
+    opened(path)
+    assert read_config(path) == json.loads((path / "config.json").read_text()) == CONFIG
+    assert (path / "metrics.jsonl").read_bytes() == b""
+    assert newest_checkpoint(path) is None
+
+
+def test_the_same_configuration_is_opened_only_to_resume(tmp_path):
+    opened(tmp_path)
+    with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
+        opened(tmp_path)
+    opened(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_configuration_is_refused_and_nothing_is_touched(tmp_path, resume):
+    opened(tmp_path).append_metrics(records(1))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(
+        elbax.CheckpointError, match=r"another configuration .*choose another folder"
+    ):
+        opened(tmp_path, resume=resume, runs=["b"])
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b'{"train": '])
+def test_a_damaged_configuration_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text)
+    with pytest.raises(elbax.CheckpointError, match=r"cannot read '.*config\.json'"):
+        opened(tmp_path, resume=True)
+    with pytest.raises(elbax.CheckpointError, match=r"cannot read '.*' \(.*\); the file is dam"):
+        read_config(tmp_path)
+
+
+def test_reading_the_configuration_of_a_folder_without_runs_says_what_to_do(tmp_path):
+    with pytest.raises(elbax.CheckpointError, match=r"folder with a config\.json; found none"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(elbax.CheckpointError, match="expected a JSON object"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize("below", ["", "run", "runs/first"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, below):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(elbax.OutputError, match=r"cannot write .*config\.json.* Check the folder"):
+        opened(file / below)
+    assert file.read_text() == "mine"
+
+
+def test_metrics_that_cannot_be_written_are_reported(tmp_path):
+    folder = opened(tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(elbax.OutputError, match=r"cannot write '.*metrics.jsonl' .*then resume"):
+        folder.append_metrics(records(1))
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path):
+    bounds = (np.nan, np.inf, -np.inf, -1.25, 0.0)
+    opened(tmp_path).append_metrics([{"step": 1, "bound": float(bound)} for bound in bounds])
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["bound"] for line in lines] == [None, None, None, -1.25, 0.0]
+    assert all(json.loads(line)["step"] == 1 for line in lines)
+
+
+def test_two_checkpoints_are_kept_the_newest(tmp_path):
+    folder = opened(tmp_path)
+    for step in (5, 10, 100, 95_000, 1_000_000):
+        folder.checkpoint([state(step)])
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step-0000095000.safetensors", "step-0001000000.safetensors"]
+    assert newest_checkpoint(tmp_path).name == kept[-1]
+
+
+def test_restoring_gives_the_newest_states_and_cuts_later_metrics(tmp_path):
+    folder = opened(tmp_path)
+    folder.append_metrics(records(5))
+    folder.checkpoint([state(5)])
+    folder.append_metrics(records(10))
+    folder.checkpoint([state(10), state(10)])
+    kept = (tmp_path / "metrics.jsonl").read_bytes()
+    folder.append_metrics(records(15, 20))
+    restored = opened(tmp_path, resume=True).restore(state(0))
+    assert [bits(found) for found in restored] == [bits(state(10))] * 2
+    assert (tmp_path / "metrics.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("torn", ['{"run": "a", "st', '{"run": "a", "step": 5}', "{", "\0\0\0"])
+def test_a_torn_last_line_is_cut_on_resume(tmp_path, torn):
+    folder = opened(tmp_path)
+    folder.append_metrics(records(5))
+    folder.checkpoint([state(5)])
+    whole = (tmp_path / "metrics.jsonl").read_bytes()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(torn)
+    resumed = opened(tmp_path, resume=True)
+    resumed.restore(state(0))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == whole
+    resumed.append_metrics(records(10))
+    assert steps_in(tmp_path) == [5, 10]
+
+
+def test_without_a_checkpoint_the_runs_begin_again_and_so_do_their_metrics(tmp_path):
+    opened(tmp_path).append_metrics(records(5))
+    assert opened(tmp_path, resume=True).restore(state(0)) is None
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_what_an_interrupted_write_left_is_no_checkpoint(tmp_path):
+    folder = opened(tmp_path)
+    folder.checkpoint([state(5)])
+    (tmp_path / "checkpoints" / ".step-0000000010.safetensors.123.part").write_bytes(b"half")
+    restored = opened(tmp_path, resume=True).restore(state(0))
+    assert bits(restored[0]) == bits(state(5))
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_deleting_it_helps(tmp_path):
+    folder = opened(tmp_path)
+    folder.checkpoint([state(5)])
+    folder.checkpoint([state(10)])
+    newest = newest_checkpoint(tmp_path)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.raises(elbax.CheckpointError, match=f"{newest.name}' is truncated .* Delete it"):
+        opened(tmp_path, resume=True).restore(state(0))
+    newest.unlink()
+    restored = opened(tmp_path, resume=True).restore(state(0))
+    assert bits(restored[0]) == bits(state(5))
+
+
+def test_the_identity_does_not_depend_on_the_order_of_keys():
+    assert identity_of({"a": 1, "b": 2}) == identity_of({"b": 2, "a": 1})
+    assert identity_of({"a": 1, "b": [1, 2]}) != identity_of({"a": 1, "b": [2, 1]})
+
+
+def changed_images() -> np.ndarray:
+    images = binary_images()
+    images[7, 2] = 1 - images[7, 2]
+    return images
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": changed_images()},
+        {"data": binary_images()[:-1]},
+        {"data": grey_dataset()},
+        {"model": elbax.ModelConfig(hidden=(9,), latents=2)},
+        {"model": elbax.ModelConfig(hidden=(8,), latents=2, scale="softplus")},
+        {"model": lambda key: elbax.one_layer((6,), MODEL, key=key)},
+        {"epochs": 3},
+        {"batch_size": 7},
+        {"learning_rate": 2e-3},
+        {"schedule": "constant"},
+        {"adam_b1": 0.8},
+        {"adam_b2": 0.99},
+        {"adam_eps": 1e-8},
+        {"clip_norm": 1.0},
+        {"seeds": (1,)},
+        {"seeds": (0, 1)},
+        {"objectives": "ciwae(k=4, beta=0.25)"},
+        {"objectives": "ciwae(k=4, beta=0.5, gradient=stl)"},
+        {"objectives": ["ciwae(k=4, beta=0.5)", "vae(m=4)"]},
+    ],
+    ids=lambda change: ", ".join(change),
+)
+def test_whatever_results_depend_on_is_part_of_the_identity(change):
+    options = {"objectives": "ciwae(k=4, beta=0.5)"}
+    _, _, identity = build(**options)
+    assert identity_of(identity) == identity_of(build(**options)[2])
+    assert identity_of(identity) != identity_of(build(**options | change)[2])
+
+
+def test_the_identity_survives_being_written_and_read(tmp_path):
+    _, _, identity = build(
+        ["ciwae(k=4, beta=0.05)", "vae(m=4)"], clip_norm=0.1, data=grey_dataset()
+    )
+    RunFolder(tmp_path, identity, resume=False)
+    assert read_config(tmp_path) == identity
+
+
+def test_fit_opens_its_folder_before_it_trains(tmp_path):
+    _, _, identity = build(seeds=(1,))
+    RunFolder(tmp_path, identity, resume=False)
+    with pytest.raises(elbax.CheckpointError, match="already holds another configuration"):
+        train(seeds=(0,), directory=tmp_path, resume=True)
+    with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
+        train(seeds=(1,), directory=tmp_path)
