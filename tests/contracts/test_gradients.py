@@ -109,7 +109,7 @@ def _count_products(jaxpr, width):
     count = 0
     for equation in jaxpr.eqns:
         shapes = [v.aval.shape for v in (*equation.invars, *equation.outvars)]
-        if equation.primitive.name == "dot_general":
+        if equation.primitive.name in ("dot_general", "elbax_product"):
             count += sum(width in shape for shape in shapes) >= 2
         for parameter in equation.params.values():
             for inner in parameter if isinstance(parameter, tuple | list) else (parameter,):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from elbax._product import product
 from elbax._types import PRNGKey
 
 
@@ -30,7 +31,7 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:
         """The map."""
-        return x @ self.weight + self.bias
+        return product(x, self.weight) + self.bias
 
 
 class MLP(eqx.Module):

@@ -31,7 +31,7 @@ NAN = bounds.Custom(lambda log_w: jnp.mean(log_w) * jnp.nan, num_samples=4)
 FLEET = {method: parse(method) for method in METHODS} | {"nan": elbax.Objective(NAN, NAN)}
 SEEDS = (0, 3)
 # Runs that are also trained alone: index in the fleet, method, seed.
-ALONE = [(1, METHODS[0], 3), (4, METHODS[2], 0), (7, METHODS[3], 3)]
+ALONE = [(4, METHODS[2], 0), (7, METHODS[3], 3)]
 
 
 def tensors_of(folder: Path, index: int) -> dict[str, np.ndarray]:

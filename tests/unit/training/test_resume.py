@@ -12,16 +12,15 @@ import pytest
 import elbax
 from elbax.training.folder import newest_checkpoint
 
-from .killed import CASES, EPOCHS, train_case
+from .killed import EPOCHS, PER_EPOCH, train_in
 from .runs import model_bits
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def kill(folder: Path, case: str, where: str, at: int) -> None:
-    """Train or resume `case` in `folder` in a process that kills itself."""
-    module = "tests.unit.training.killed"
-    command = [sys.executable, "-m", module, str(folder), case, where, str(at)]
+def kill(folder: Path, where: str, at: int) -> None:
+    """Train in `folder`, or go on there, in a process that kills itself."""
+    command = [sys.executable, "-m", "tests.unit.training.killed", str(folder), where, str(at)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
@@ -35,52 +34,47 @@ def contents(folder: Path) -> dict[str, bytes]:
 def last_steps(folder: Path) -> tuple[int, int]:
     """The last step that metrics.jsonl tells of, and that of the newest checkpoint."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    newest = newest_checkpoint(folder)
-    return json.loads(lines[-1])["step"] if lines else 0, int(newest.stem[5:]) if newest else 0
+    return json.loads(lines[-1])["step"], int(newest_checkpoint(folder).stem[5:])
 
 
-@pytest.fixture(scope="module", params=CASES)
-def uninterrupted(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    result = train_case(request.param, folder, checkpoint_seconds=0.0)
-    return SimpleNamespace(case=request.param, folder=folder, result=result)
+    return SimpleNamespace(folder=folder, result=train_in(folder, checkpoint_seconds=0.0))
 
 
-# Where each case is killed, one time after another, and the last steps of metrics.jsonl and of
-# the newest checkpoint then. 72 is within the fourth epoch: what was written of the third is later
-# than the checkpoint, so it is cut and comes again. 40 and 80 are edges.
-KILLS = {
-    "one run": [(("progress", 40), (20, 0)), (("progress", 72), (60, 40))],
-    "fleet, dynamic": [(("checkpoint", 2), (80, 40))],
-}
+def assert_same_models(first, second) -> None:
+    bits = [[model_bits(model) for model in result.models] for result in (first, second)]
+    assert bits[0] == bits[1]
 
 
-def test_killed_and_resumed_it_ends_as_it_does_uninterrupted(uninterrupted, tmp_path):
+def test_killed_twice_and_resumed_it_ends_as_it_does_uninterrupted(uninterrupted, tmp_path):
     folder = tmp_path / "run"
-    for (where, at), steps in KILLS[uninterrupted.case]:
-        kill(folder, uninterrupted.case, where, at)
-        assert last_steps(folder) == steps
-        left = [path.stat().st_size for path in (folder / "checkpoints").glob(".*.part")]
-        assert left == ([100] if where == "checkpoint" else [])
-    resumed = train_case(uninterrupted.case, folder, resume=True)
+    # Within the fourth epoch. The third was told after the checkpoint: it is cut and comes again.
+    kill(folder, "progress", 3 * PER_EPOCH + 12)
+    assert last_steps(folder) == (3 * PER_EPOCH, 2 * PER_EPOCH)
+    # At the end of the fourth epoch, with half of a checkpoint written under another name.
+    kill(folder, "checkpoint", 1)
+    assert last_steps(folder) == (4 * PER_EPOCH, 2 * PER_EPOCH)
+    assert [path.stat().st_size for path in (folder / "checkpoints").glob(".*.part")] == [100]
+
+    resumed = train_in(folder, resume=True)
     assert contents(folder) == contents(uninterrupted.folder)
-    assert resumed.status == uninterrupted.result.status
-    for model, expected in zip(resumed.models, uninterrupted.result.models, strict=True):
-        assert model_bits(model) == model_bits(expected)
+    assert_same_models(resumed, uninterrupted.result)
+    assert resumed.num_compilations == 1
 
 
 def test_resuming_a_finished_run_does_nothing(uninterrupted):
-    before = contents(uninterrupted.folder)
-    files = {
-        path: path.stat().st_mtime_ns for path in (uninterrupted.folder / "checkpoints").iterdir()
+    before, told = contents(uninterrupted.folder), []
+    written = {
+        path: path.stat().st_mtime_ns for path in uninterrupted.folder.rglob("*.safetensors")
     }
-    told = []
-    again = train_case(uninterrupted.case, uninterrupted.folder, resume=True, progress=told.append)
+    again = train_in(uninterrupted.folder, resume=True, progress=told.append)
     assert (again.num_compilations, again.metrics, told) == (0, (), [])
     assert contents(uninterrupted.folder) == before
-    assert files == {path: path.stat().st_mtime_ns for path in files}
-    for model, expected in zip(again.models, uninterrupted.result.models, strict=True):
-        assert model_bits(model) == model_bits(expected)
+    assert written == {path: path.stat().st_mtime_ns for path in written}
+    assert again.status == uninterrupted.result.status
+    assert_same_models(again, uninterrupted.result)
 
 
 def test_metrics_hold_every_epoch_of_every_run_once(uninterrupted):
@@ -93,5 +87,5 @@ def test_metrics_hold_every_epoch_of_every_run_once(uninterrupted):
 def test_a_finished_run_is_not_overwritten_without_resume(uninterrupted):
     before = contents(uninterrupted.folder)
     with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
-        train_case(uninterrupted.case, uninterrupted.folder)
+        train_in(uninterrupted.folder)
     assert contents(uninterrupted.folder) == before
