@@ -154,7 +154,8 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         num_valid=data.num_valid,
     )
     _say_if_grey(dataset, model, reporter)
-    num_runs = len(objectives) * len(options.seeds)
+    rates = getattr(options, "learning_rates", ()) or (None,)
+    num_runs = len(objectives) * len(rates) * len(options.seeds)
     stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
     reporter.update(stage, 0.0, "compiling")
     return fit(
@@ -163,6 +164,7 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         model=model,
         config=options.train,
         seeds=options.seeds,
+        learning_rates=rates,
         directory=options.run.out,
         resume=options.run.resume,
         monitor=_monitor(dataset),

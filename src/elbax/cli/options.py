@@ -119,7 +119,9 @@ class Compare:
     """Methods with their numbers, such as "piwae(8,8)" or "iwae(k=64, gradient=dreg)"; all must
     draw equally many samples."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds, one run per method and seed."""
+    """Seeds, one run per method, learning rate and seed."""
+    learning_rates: tuple[float, ...] = ()
+    """First learning rates to compare; none given takes --learning-rate alone."""
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     train: TrainConfig = field(default_factory=TrainConfig)

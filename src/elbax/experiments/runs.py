@@ -77,7 +77,9 @@ def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
     return Runs(
         path=path,
         config=config,
-        specs=tuple(RunSpec(run["method"], run["seed"]) for run in config["runs"]),
+        specs=tuple(
+            RunSpec(run["method"], run["seed"], run["learning_rate"]) for run in config["runs"]
+        ),
         models=tuple(eqx.combine(state["params"], static) for state in states),
         status=tuple(STATUS[int(state["status"])] for state in states),
         epochs_done=int(states[0]["step"]) // max(1, config["data"]["steps_per_epoch"]),
@@ -188,10 +190,11 @@ def _evaluate_one(runs, index, spec, dataset, x, ks, seed, progress):
         estimates["ssim"] = Estimate(float(similar.mean()), error / len(similar) ** 0.5)
         ssim_sd = error
     metrics = {name: estimate.mean for name, estimate in estimates.items()}
+    rate = "" if spec.learning_rate is None else f" lr {spec.learning_rate:g}"
     entry = {
         "name": spec.name,
-        "method": spec.method,
-        "label": label(spec.method),
+        "method": spec.method + rate,
+        "label": label(spec.method) + rate,
         "seed": spec.seed,
         "status": runs.status[index],
         "metrics": _finite(metrics) | {"active_units": active_units(model, x)},

@@ -56,6 +56,8 @@ class RunSpec:
     """An objective, as `elbax.objectives.parse` reads it: "piwae(m=8, k=8)"."""
     seed: int
     """Seed of every random stream of the run."""
+    learning_rate: float | None = None
+    """The run's own first learning rate; none takes the configuration's."""
 
     @property
     def name(self) -> str:
@@ -65,4 +67,6 @@ class RunSpec:
         'piwae-m8-k8-seed0'
         """
         words = self.method.replace("(", ",").replace(")", "").replace(" ", "").split(",")
-        return "-".join([word.replace("=", "") for word in words if word] + [f"seed{self.seed}"])
+        rate = [] if self.learning_rate is None else [f"lr{self.learning_rate:g}"]
+        words = [word.replace("=", "") for word in words if word]
+        return "-".join([*words, *rate, f"seed{self.seed}"])

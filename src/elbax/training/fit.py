@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Trained runs, in the order objectives x seeds.
+    """Trained runs, in the order objectives x learning rates x seeds.
 
     Attributes:
         runs: name, method and seed of each run.
@@ -62,6 +62,7 @@ def fit(
     model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
+    learning_rates: Sequence[float | None] = (None,),
     directory: str | Path | None = None,
     resume: bool = False,
     monitor: Monitor | None = None,
@@ -78,7 +79,8 @@ def fit(
         data: a `Dataset`, or an array `[N, *event]` of values in [0, 1] to train on.
         model: a configuration of the one-layer model, or a function of a random key to a model.
         config: the protocol: epochs, minibatch, Adam, schedule.
-        seeds: one run per objective and seed.
+        seeds: one run per objective, learning rate and seed.
+        learning_rates: first learning rates to try, in place of the configuration's.
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
@@ -104,7 +106,13 @@ def fit(
     """
     started = time.perf_counter()
     runs, fleet, identity = new_fleet(
-        objectives, data, model=model, config=config, seeds=seeds, fleet_map=fleet_map
+        objectives,
+        data,
+        model=model,
+        config=config,
+        seeds=seeds,
+        learning_rates=learning_rates,
+        fleet_map=fleet_map,
     )
     folder = None
     if directory is not None:

@@ -19,7 +19,7 @@ from elbax.models.one_layer import one_layer
 from elbax.objectives import Objective, describe, parse
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
-from elbax.training.state import ObjectiveTable, init_key, initial_state, run_key
+from elbax.training.state import ObjectiveTable, init_key, initial_state
 from elbax.training.step import Program
 
 ModelBuilder = Callable[[jax.Array], Model]
@@ -33,6 +33,7 @@ def new_fleet(
     model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
+    learning_rates: Sequence[float | None] = (None,),
     fleet_map: str = "auto",
 ) -> tuple[tuple[RunSpec, ...], Fleet, dict[str, Any]]:
     """The runs, their fleet, and all that their results depend on, as config.json holds it.
@@ -46,7 +47,13 @@ def new_fleet(
     named = _named(objectives)
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"expected one or more different seeds; got {tuple(seeds)}.")
-    runs = tuple(RunSpec(name, seed) for name in named for seed in seeds)
+    if len(set(learning_rates)) < len(learning_rates) or not all(
+        rate is None or rate > 0 for rate in learning_rates
+    ):
+        raise InputError(f"expected different learning rates > 0; got {tuple(learning_rates)}.")
+    runs = tuple(
+        RunSpec(name, seed, rate) for name in named for rate in learning_rates for seed in seeds
+    )
     dataset = _as_dataset(data)
     _check_data(dataset, config, model)
     fleet = _build_fleet(runs, named, dataset, model, config, fleet_map)
@@ -99,7 +106,7 @@ def _build_fleet(
     build = model_builder(model, dataset.event_shape, dataset.mean_intensity())
     models = [build(init_key(run.seed)) for run in runs]
     states = [
-        initial_state(m, config, run_key(run.seed), kind, hyper)
+        initial_state(m, run, config, kind, hyper)
         for m, run, kind, hyper in zip(models, runs, table.kind, table.hyper, strict=True)
     ]
     program = Program(

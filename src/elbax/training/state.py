@@ -14,7 +14,7 @@ from elbax._errors import InputError
 from elbax._types import LogWeights, PRNGKey, PyTree
 from elbax.models.interface import Model
 from elbax.objectives import Channels, Objective
-from elbax.training.config import TrainConfig
+from elbax.training.config import RunSpec, TrainConfig
 
 OK, DIVERGED = 0, 1
 STATUS = {OK: "ok", DIVERGED: "diverged"}
@@ -99,18 +99,19 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def initial_state(
-    model: Model, config: TrainConfig, key: PRNGKey, kind: int, hyper: Array
+    model: Model, run: RunSpec, config: TrainConfig, kind: int, hyper: Array
 ) -> RunState:
     """The state before the first step."""
+    rate = config.learning_rate if run.learning_rate is None else run.learning_rate
     params = eqx.filter(model, eqx.is_inexact_array)
     return RunState(
         params=params,
         optimizer=optimizer(config).init(params),
         step=jnp.zeros((), jnp.int32),
-        key=key,
+        key=run_key(run.seed),
         kind=jnp.asarray(kind, jnp.int32),
         hyper=hyper,
-        learning_rate=jnp.asarray(config.learning_rate, jnp.float32),
+        learning_rate=jnp.asarray(rate, jnp.float32),
         status=jnp.asarray(OK, jnp.int32),
         sums=Sums(*(jnp.zeros(()) for _ in Sums._fields)),
     )
