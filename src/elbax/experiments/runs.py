@@ -1,6 +1,7 @@
 """Trained runs as they lie in a folder: load them, evaluate them, write what was found."""
 
 import io
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,7 @@ def evaluate_runs(
     Returns:
         The content of results.json.
     """
+    begun = time.perf_counter()
     x = dataset.evaluation_split("test", seed)[:num_data]
     entries, pictures = [], []
     for index, spec in enumerate(runs.specs):
@@ -161,7 +163,8 @@ def evaluate_runs(
             "event_shape": list(dataset.event_shape),
             "binarise": dataset.binarise,
         },
-        "evaluation": {"ks": sorted(set(ks)), "num_data": len(x), "seed": seed},
+        "evaluation": {"ks": sorted(set(ks)), "num_data": len(x), "seed": seed}
+        | {"seconds": time.perf_counter() - begun},
         "training": {
             "epochs": runs.epochs_done,
             "steps": runs.epochs_done * runs.config["data"]["steps_per_epoch"],

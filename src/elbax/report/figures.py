@@ -234,7 +234,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     Raises:
         InputError: if the name ends otherwise.
-        RunFailedError: if the file cannot be written.
+        OutputError: if the file cannot be written.
     """
     path = Path(path)
     write_atomically(path, render(figure, path.suffix.removeprefix(".").lower()))

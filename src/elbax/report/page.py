@@ -66,7 +66,7 @@ def write_report(run_dir: str | Path) -> Path:
 
     Raises:
         InputError: if a result file is missing or invalid.
-        RunFailedError: if the directory cannot be written.
+        OutputError: if the directory cannot be written.
     """
     folder = Path(run_dir)
     run_results = results.read(folder)
@@ -208,7 +208,7 @@ def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _versions(run_results: RunResults) -> list[tuple[str, str]]:
-    recorded = run_results.config.get("versions")
+    recorded = run_results.results["training"].get("versions")
     return [
         ("elbax, that wrote the results", str(run_results.results.get("elbax", "unknown"))),
         *((f"{k}, at training", str(v)) for k, v in (recorded or {}).items()),
@@ -225,6 +225,7 @@ def _times(content: dict[str, Any]) -> list[tuple[str, str]]:
         "epochs": training.get("epochs"),
         "optimizer steps": training.get("steps"),
         "compilations of the training program": training.get("compilations"),
+        "device": training.get("device"),
         "samples k of the evaluation": ", ".join(map(str, evaluation["ks"])),
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact is not None]

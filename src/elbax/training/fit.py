@@ -133,7 +133,7 @@ def fit(
         if folder is not None:
             folder.append_metrics(records)
             if last or time.perf_counter() - last_saved >= checkpoint_seconds:
-                folder.checkpoint(fleet.states)
+                folder.checkpoint(fleet.states, fleet.num_compilations)
                 last_saved = time.perf_counter()
     return FitResult(
         runs=runs,

@@ -83,12 +83,13 @@ class RunFolder:
         write_atomically(self._metrics_path, "".join(kept).encode())
         return states
 
-    def _account(self) -> dict[str, Any]:
-        """What the training cost so far, this session and those it resumed, and on what."""
+    def _account(self, num_compilations: int) -> dict[str, Any]:
+        """What the training cost: time over all resumptions, compilations of the last, device."""
         now = time.perf_counter()
         self._seconds, self._opened = self._seconds + now - self._opened, now
         return {
             "seconds": self._seconds,
+            "compilations": num_compilations,
             "device": jax.devices()[0].device_kind,
             "versions": _versions(),
         }
@@ -105,11 +106,11 @@ class RunFolder:
                 "resume: the last checkpoint is whole."
             ) from error
 
-    def checkpoint(self, states: Sequence[PyTree]) -> None:
-        """Save the states, then drop all but the newest checkpoints."""
+    def checkpoint(self, states: Sequence[PyTree], num_compilations: int = 0) -> None:
+        """Save the states and what they cost, then drop all but the newest checkpoints."""
         name = f"step-{int(states[0].step):010d}.safetensors"
         checkpoints.save(self.path / "checkpoints" / name, states, identity=self.identity)
-        write_atomically(self.path / "training.json", json_bytes(self._account()))
+        write_atomically(self.path / "training.json", json_bytes(self._account(num_compilations)))
         for old in _checkpoints(self.path)[:-_KEPT]:
             old.unlink(missing_ok=True)
 

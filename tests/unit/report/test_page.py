@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from elbax._errors import InputError, RunFailedError
+from elbax._errors import InputError, OutputError
 from elbax.report.page import write_report
 
 NAMES = ["bounds-by-k", "learning-curves", "prior-samples", "reconstructions"]
@@ -107,9 +107,9 @@ def test_sections_hold_what_they_promise(html):
         assert words in text
 
 
-def test_versions_recorded_at_training_are_shown(run_dir):
-    config = {"versions": {"jax": "0.99.7"}}
-    (run_dir / "config.json").write_text(json.dumps(config))
+def test_versions_recorded_at_training_are_shown(run_dir, results):
+    results["training"]["versions"] = {"jax": "0.99.7"}
+    (run_dir / "results.json").write_text(json.dumps(results))
     assert "jax, at training" in write_report(run_dir).read_text()
 
 
@@ -165,6 +165,6 @@ def test_a_run_without_results_says_what_to_do(run_dir):
 
 def test_a_folder_that_cannot_be_written_fails_clearly(run_dir):
     (run_dir / "figures").write_text("a file where a folder should be")
-    with pytest.raises(RunFailedError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_report(run_dir)
     assert not (run_dir / "report.html").exists()

@@ -43,13 +43,13 @@ def test_the_default_is_the_protocol_of_burda_and_others():
 
 
 @pytest.mark.parametrize(
-    ("method", "name"),
+    ("run", "name"),
     [
-        ("iwae(k=4)", "iwae-k4-seed7"),
-        ("ciwae(k=8, beta=0.05)", "ciwae-k8-beta0.05-seed7"),
-        ("piwae(m=2, k=4, gradient=dreg)", "piwae-m2-k4-gradientdreg-seed7"),
-        ("mine", "mine-seed7"),
+        (RunSpec("iwae(k=4)", 7), "iwae-k4-seed7"),
+        (RunSpec("ciwae(k=8, beta=0.05)", 0, 0.002), "ciwae-k8-beta0.05-lr0.002-seed0"),
+        (RunSpec("piwae(m=2, k=4, gradient=dreg)", 1), "piwae-m2-k4-gradientdreg-seed1"),
+        (RunSpec("mine", 2, 1e-5), "mine-lr1e-05-seed2"),
     ],
 )
-def test_a_run_is_named_after_its_method_and_seed(method, name):
-    assert RunSpec(method, 7).name == name
+def test_a_run_is_named_after_what_it_is(run, name):
+    assert run.name == name

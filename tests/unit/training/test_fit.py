@@ -126,6 +126,8 @@ def holed(value: float) -> np.ndarray:
         ({"data": binary_images().astype(str)}, "an array of real numbers; got dtype <U"),
         ({"seeds": ()}, r"expected one or more different seeds; got \(\)"),
         ({"seeds": (0, 1, 0)}, r"expected one or more different seeds; got \(0, 1, 0\)"),
+        ({"learning_rates": (0.1, 0.1)}, r"different learning rates .*; got \(0\.1, 0\.1\)"),
+        ({"learning_rates": (0.1, 0.0)}, r"learning rates .*; got \(0\.1, 0\.0\)"),
         ({"objectives": []}, "expected one or more different objectives; got 0"),
         (
             {"objectives": ["iwae(k=4)", " IWAE( k = 4 )", "vae(m=4)"]},

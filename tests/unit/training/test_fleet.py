@@ -29,9 +29,10 @@ METHODS = (
 NAN = bounds.Custom(lambda log_w: jnp.mean(log_w) * jnp.nan, num_samples=4)
 # The runs of the last objective, "nan", never see a finite bound.
 FLEET = {method: parse(method) for method in METHODS} | {"nan": elbax.Objective(NAN, NAN)}
-SEEDS = (0, 3)
-# Runs that are also trained alone: index in the fleet, method, seed.
-ALONE = [(4, METHODS[2], 0), (7, METHODS[3], 3)]
+RATES, SEEDS = (0.01, 0.002), (0, 3)
+NUM_RUNS = len(FLEET) * len(RATES) * len(SEEDS)
+# Runs that are also trained alone: index in the fleet, method, learning rate, seed.
+ALONE = [(9, METHODS[2], 0.01, 3), (14, METHODS[3], 0.002, 0)]
 
 
 def tensors_of(folder: Path, index: int) -> dict[str, np.ndarray]:
@@ -48,26 +49,27 @@ def lines_of(folder: Path, name: str) -> list[str]:
 
 def trained(folder: Path, objectives, **options):
     """A run folder and what `fit` returned; the monitor leaves a mark where it looked."""
-    options |= {"learning_rate": 0.01, "directory": folder, "monitor": lambda model: {"seen": 1.0}}
-    return folder, train(objectives, **options)
+    monitor = lambda model: {"seen": 1.0}  # noqa: E731
+    return folder, train(objectives, directory=folder, monitor=monitor, **options)
 
 
 @pytest.fixture(scope="module")
 def sequential(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sequential") / "run"
-    return trained(folder, FLEET, seeds=SEEDS, fleet_map="sequential")
+    return trained(folder, FLEET, learning_rates=RATES, seeds=SEEDS, fleet_map="sequential")
 
 
 @pytest.fixture(scope="module")
 def vmapped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vmapped") / "run"
-    return trained(folder, FLEET, seeds=SEEDS, fleet_map="vmap")
+    return trained(folder, FLEET, learning_rates=RATES, seeds=SEEDS, fleet_map="vmap")
 
 
-@pytest.mark.parametrize(("index", "method", "seed"), ALONE)
-def test_a_member_equals_the_run_alone_bit_for_bit(sequential, tmp_path, index, method, seed):
+@pytest.mark.parametrize(("index", "method", "rate", "seed"), ALONE)
+def test_a_member_equals_the_run_alone_bit_for_bit(sequential, tmp_path, index, method, rate, seed):
     folder, fleet = sequential
-    own, alone = trained(tmp_path / "run", method, seeds=(seed,), fleet_map="sequential")
+    options = {"learning_rates": (rate,), "seeds": (seed,), "fleet_map": "sequential"}
+    own, alone = trained(tmp_path / "run", method, **options)
     assert alone.runs == (fleet.runs[index],)
     assert bits(tensors_of(own, 0)) == bits(tensors_of(folder, index))
     assert lines_of(own, alone.runs[0].name) == lines_of(folder, alone.runs[0].name)
@@ -83,7 +85,7 @@ def test_a_vmapped_member_equals_the_run_alone_within_rounding(sequential, vmapp
 
 
 def test_members_differ_by_more_than_rounding(sequential):
-    members = [tensors_of(sequential[0], i) for i in range(len(METHODS) * len(SEEDS))]
+    members = [tensors_of(sequential[0], i) for i in range(NUM_RUNS - 4)]
     weights = [member["params.generative.decoder.logits.weight"] for member in members]
     for one, other in itertools.combinations(weights, 2):
         assert not np.allclose(one, other, rtol=1e-4, atol=1e-6)
@@ -93,10 +95,18 @@ def test_one_compilation_serves_every_objective_beta_and_seed(sequential, vmappe
     assert sequential[1].num_compilations == vmapped[1].num_compilations == 1
 
 
-def test_runs_are_ordered_by_objective_then_seed(sequential):
+def test_runs_are_ordered_by_objective_then_learning_rate_then_seed(sequential):
     names = [run.name for run in sequential[1].runs]
-    assert names[:3] == ["iwae-k4-seed0", "iwae-k4-seed3", "ciwae-k4-beta0.5-seed0"]
+    assert names[:3] == ["iwae-k4-lr0.01-seed0", "iwae-k4-lr0.01-seed3", "iwae-k4-lr0.002-seed0"]
+    assert names[4] == "ciwae-k4-beta0.5-lr0.01-seed0"
+    assert len(set(names)) == NUM_RUNS
     assert [record["run"] for record in sequential[1].metrics] == names * 2
+
+
+def test_records_tell_each_runs_own_learning_rate(sequential):
+    for record in sequential[1].metrics[-NUM_RUNS:]:
+        rate = 0.01 if "-lr0.01-" in record["run"] else 0.002
+        assert record["learning_rate"] == pytest.approx(rate / 10, rel=1e-6)
 
 
 def test_objectives_that_differ_in_numbers_only_are_one_kind():
@@ -111,18 +121,16 @@ def linear(key) -> elbax.Model:
 
 
 def three_runs(second_rate: float, fleet_map: str = "sequential") -> Fleet:
-    """Three seeds, the second one with a learning rate of its own."""
-    options = {"model": linear, "learning_rate": 0.01, "fleet_map": fleet_map}
-    _, fleet, _ = build(seeds=(0, 1, 2), **options)
-    rate = jnp.asarray(second_rate, jnp.float32)
-    fleet.states[1] = fleet.states[1]._replace(learning_rate=rate)
+    """Three runs, the second one with a learning rate of its own."""
+    options = {"learning_rates": (0.01, second_rate, 0.003), "fleet_map": fleet_map}
+    _, fleet, _ = build(model=linear, **options)
     return fleet
 
 
 @pytest.fixture(scope="module", params=["sequential", "vmap"])
 def three(request) -> Fleet:
     """A compiled fleet of three; each test sets its states."""
-    return three_runs(0.01, request.param)
+    return three_runs(0.02, request.param)
 
 
 def history(fleet: Fleet, second_rate: float, cuts=(1,) * 5) -> list[list]:
@@ -135,11 +143,12 @@ def history(fleet: Fleet, second_rate: float, cuts=(1,) * 5) -> list[list]:
     return seen
 
 
-@pytest.mark.parametrize("cuts", [(1,) * 10, (3, 2, 4, 1), (2, 3, 0, 5)])
-def test_results_do_not_depend_on_how_an_epoch_is_cut(three, cuts):
-    whole, cut = history(three, 0.01, (5, 5)), history(three, 0.01, cuts)
-    assert [bits(state) for state in cut[-1]] == [bits(state) for state in whole[-1]]
-    assert [int(state.step) for state in cut[-1]] == [10] * 3
+def test_results_do_not_depend_on_how_an_epoch_is_cut(three):
+    whole = [bits(state) for state in history(three, 0.02, (5, 5))[-1]]
+    for cuts in ((1,) * 10, (3, 2, 4, 1), (2, 3, 0, 5)):
+        cut = history(three, 0.02, cuts)[-1]
+        assert [bits(state) for state in cut] == whole
+        assert [int(state.step) for state in cut] == [10] * 3
     assert three.num_compilations == 1
 
 
@@ -156,7 +165,7 @@ def test_a_diverged_run_keeps_its_last_finite_parameters(three):
 
 
 def test_the_neighbours_of_a_diverged_run_do_not_notice(three):
-    diverging, sound = history(three, 1e30), history(three, 0.01)
+    diverging, sound = history(three, 1e30), history(three, 0.02)
     statuses = [int(states[-1][1].status) for states in (diverging, sound)]
     assert statuses == [DIVERGED, OK]
     for neighbour in (0, 2):
@@ -171,22 +180,23 @@ def start(seed: int) -> elbax.Model:
 
 def test_a_run_without_a_finite_bound_stays_where_it_started(sequential):
     _, result = sequential
-    assert result.status == ("ok",) * 8 + ("diverged",) * 2
-    for index, seed in ((-2, 0), (-1, 3)):
-        assert model_bits(result.models[index]) == model_bits(start(seed))
+    assert result.status == ("ok",) * (NUM_RUNS - 4) + ("diverged",) * 4
+    for model, run in zip(result.models[-4:], result.runs[-4:], strict=True):
+        assert run.method == "nan"
+        assert model_bits(model) == model_bits(start(run.seed))
     assert model_bits(result.models[0]) != model_bits(start(0))
 
 
 def test_a_diverged_run_says_so_in_its_records_and_is_not_looked_at(sequential):
     folder, _ = sequential
-    lines = [json.loads(line) for line in lines_of(folder, "nan-seed3")]
+    lines = [json.loads(line) for line in lines_of(folder, "nan-lr0.01-seed3")]
     assert [line["epoch"] for line in lines] == [1, 2]
     for line in lines:
         assert line["status"] == "diverged"
         assert line["bound"] is line["inference_bound"] is None
         assert line["num_nonfinite"] == 40
         assert "seen" not in line
-    assert all(json.loads(line)["seen"] == 1 for line in lines_of(folder, "iwae-k4-seed3"))
+    assert all(json.loads(line)["seen"] == 1 for line in lines_of(folder, "iwae-k4-lr0.01-seed3"))
 
 
 def test_unequal_numbers_of_samples_are_refused():

@@ -199,6 +199,7 @@ def changed_images() -> np.ndarray:
         {"adam_b2": 0.99},
         {"adam_eps": 1e-8},
         {"clip_norm": 1.0},
+        {"learning_rates": (2e-3,)},
         {"seeds": (1,)},
         {"seeds": (0, 1)},
         {"objectives": "ciwae(k=4, beta=0.25)"},
