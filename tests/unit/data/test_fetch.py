@@ -45,7 +45,9 @@ def test_argument_goes_before_environment(tiny, tmp_path, monkeypatch):
 def test_repacked_and_unpacked_files_are_taken(tiny, tmp_path):
     plain = tiny.plain
     (tmp_path / "train_images.idx").write_bytes(plain["train_images.idx"])
-    (tmp_path / "test_images.idx.gz").write_bytes(gzip.compress(plain["test_images.idx"], 1))
+    (tmp_path / "test_images.idx.gz").write_bytes(
+        gzip.compress(plain["test_images.idx"], 1, mtime=0)
+    )
     assert set(locate(tiny.source, tmp_path)) == {"train_images", "test_images"}
 
 
@@ -66,7 +68,7 @@ def test_data_folder_that_is_not_there_is_refused(tiny, tmp_path):
 
 def test_files_of_another_set_are_passed_over(served, tmp_path, monkeypatch):
     other = TinyIdx()
-    other.packed = {name: gzip.compress(b"other" + name.encode()) for name in other.packed}
+    other.packed = {name: gzip.compress(b"other" + name.encode(), mtime=0) for name in other.packed}
     foreign = make_source(
         "foreign",
         tuple(

@@ -47,7 +47,7 @@ def test_damaged_file_is_refused(tmp_path, damage):
 def test_other_contents_repacked_are_refused(tmp_path):
     tiny = TinyIdx()
     path = tmp_path / "train_images.idx.gz"
-    path.write_bytes(gzip.compress(tiny.plain["train_images.idx"][:-1] + b"\x00", 1))
+    path.write_bytes(gzip.compress(tiny.plain["train_images.idx"][:-1] + b"\x00", 1, mtime=0))
     with pytest.raises(DataError, match="truncated or changed"):
         verify(path, tiny.source.files[0])
 
