@@ -1,0 +1,11 @@
+"""Contracts compile much and compute little: the compiler's effort would be most of the time."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
