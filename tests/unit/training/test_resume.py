@@ -21,7 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def kill(folder: Path, where: str, at: int) -> None:
     """Train in `folder`, or go on there, in a process that kills itself."""
     command = [sys.executable, "-m", "tests.unit.training.killed", str(folder), where, str(at)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    options = {"cwd": REPOSITORY, "capture_output": True, "text": True, "timeout": 300}
+    done = subprocess.run(command, **options, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
