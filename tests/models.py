@@ -19,11 +19,17 @@ class TwoLayerGenerative(elbax.AbstractGenerative):
         raw = self.down(jnp.tanh(z2))
         return DiagonalNormal(raw[:3], 0.3 + jax.nn.softplus(raw[3:]))
 
-    def log_prob(self, x, z):
+    def log_prior(self, z):
         z1, z2 = z
         prior = DiagonalNormal(jnp.zeros(2), jnp.ones(2))
-        likelihood = Bernoulli(self.out(jnp.tanh(z1)))
-        return prior.log_prob(z2) + self._conditional(z2).log_prob(z1) + likelihood.log_prob(x)
+        return prior.log_prob(z2) + self._conditional(z2).log_prob(z1)
+
+    def log_prob(self, x, z):
+        return self.log_prior(z) + Bernoulli(self.out(jnp.tanh(z[0]))).log_prob(x)
+
+    def follow_prior(self, z):
+        z1, z2 = jax.lax.stop_gradient(z)
+        return self._conditional(z2).follow(z1), z2
 
     def sample_prior(self, key):
         key1, key2 = jax.random.split(key)
@@ -96,6 +102,12 @@ def _one_layer(**options):
     return elbax.one_layer((4,), config, key=jax.random.key(1))
 
 
+def hierarchical(latents, **options):
+    """The library's own layers: `latents` per layer."""
+    config = elbax.ModelConfig(hidden=(3,), hidden_above=(3,), latents=latents, **options)
+    return elbax.hierarchical((4,), config, key=jax.random.key(6))
+
+
 # Every model takes data of shape [B, 4] with values 0 or 1.
 MODELS = {
     "linear-gaussian": lambda: elbax.linear_gaussian(4, 2, key=jax.random.key(2), offset=0.3),
@@ -103,7 +115,13 @@ MODELS = {
     "gaussian-softplus": lambda: _one_layer(likelihood="gaussian", scale="softplus"),
     "two-layer": two_layer,
     "own-networks": own_networks,
+    "hierarchical": lambda: hierarchical((3, 2)),
+    "sbn": lambda: hierarchical((2, 2), latent="bernoulli"),
+    "categorical": lambda: hierarchical((1, 1), latent="categorical", categories=3),
 }
+
+
+DISCRETE = ("sbn", "categorical")
 
 
 def binary_data(num_data: int = 3):

@@ -1,16 +1,19 @@
-from . import bounds
+from . import bounds, rules
 from ._errors import CheckpointError, DataError, ElbaxError, InputError, OutputError, RunFailedError
 from ._log_weights import log_weights
 from ._version import __version__
+from .courses import Learned, Ramp
 from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.likelihood import Evaluation, compare, evaluate
 from .gradients import value_and_grad
+from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
+from .models.hierarchical import hierarchical
 from .models.interface import AbstractGenerative, AbstractInference, Model
 from .models.linear_gaussian import linear_gaussian
 from .models.one_layer import one_layer
-from .objectives import Objective, ciwae, iwae, miwae, piwae, vae
+from .objectives import Objective
 from .training.config import TrainConfig
 from .training.fit import fit
 
@@ -23,10 +26,12 @@ __all__ = [
     "ElbaxError",
     "Evaluation",
     "InputError",
+    "Learned",
     "Model",
     "ModelConfig",
     "Objective",
     "OutputError",
+    "Ramp",
     "RunFailedError",
     "TrainConfig",
     "__version__",
@@ -35,13 +40,19 @@ __all__ = [
     "compare",
     "evaluate",
     "fit",
+    "hierarchical",
     "iwae",
+    "jvi",
     "linear_gaussian",
     "load_data",
     "log_weights",
     "miwae",
     "one_layer",
     "piwae",
+    "renyi",
+    "rules",
+    "rws",
+    "tvo",
     "vae",
     "value_and_grad",
 ]

@@ -8,7 +8,7 @@ import jax
 
 from elbax._types import PRNGKey
 
-STREAMS = ("init", "order", "binarise", "noise", "evaluate", "sample")
+STREAMS = ("init", "order", "binarise", "noise", "evaluate", "sample", "baseline")
 
 
 def stream(key: PRNGKey, name: str) -> PRNGKey:

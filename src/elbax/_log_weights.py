@@ -67,6 +67,11 @@ def log_joint(generative: AbstractGenerative, x: Float[Array, "b ..."], z: PyTre
     return jax.vmap(per_datum, in_axes=(None, 0))(x, z)
 
 
+def log_prior(generative: AbstractGenerative, z: PyTree) -> LogWeights:
+    """Log p(z) `[K, B]`."""
+    return jax.vmap(jax.vmap(generative.log_prior))(z)
+
+
 def log_posterior(inference: AbstractInference, context: PyTree, z: PyTree) -> LogWeights:
     """Log q(z | x) `[K, B]`."""
     per_datum = jax.vmap(inference.log_prob)

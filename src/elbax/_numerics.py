@@ -32,6 +32,37 @@ def normalize_weights(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array,
     return unnormalized / jnp.where(total == 0, 1, total)
 
 
+def log_sum_exp_of_others(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+    r"""`log \sum_{j != i} w_j` for every i, in memory O(K), exact also where w_i is nearly all.
+
+    Of all weights only the largest can be more than half of the sum, so only there is the
+    sum of the others taken again; elsewhere log(1 - w_i) loses nothing.
+
+    >>> log_sum_exp_of_others(jnp.array([0.0, -1e4])).tolist()
+    [-10000.0, 0.0]
+    """
+    index = jnp.argmax(log_w, axis=axis, keepdims=True)
+    largest = jnp.arange(log_w.shape[axis]).reshape(-1, *[1] * (log_w.ndim - 1 - axis)) == index
+    log_count = jnp.log(jnp.asarray(log_w.shape[axis], log_w.dtype))
+    total = jnp.expand_dims(log_mean_exp(log_w, axis), axis) + log_count
+    without = log_mean_exp(jnp.where(largest, -jnp.inf, log_w), axis) + log_count
+    w = jnp.where(largest, 0, normalize_weights(log_w, axis))
+    return jnp.where(largest, jnp.expand_dims(without, axis), total + jnp.log1p(-w))
+
+
+def mean_of_others(values: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+    """The mean of all values but the i-th, for every i; -inf only where another one is -inf.
+
+    >>> mean_of_others(jnp.array([1.0, -jnp.inf, 3.0])).tolist()
+    [-inf, 2.0, -inf]
+    """
+    finite = jnp.isfinite(values)
+    safe = jnp.where(finite, values, 0)
+    total = jnp.sum(safe, axis=axis, keepdims=True)
+    num_dead = jnp.sum(~finite, axis=axis, keepdims=True) - ~finite
+    return jnp.where(num_dead > 0, -jnp.inf, (total - safe) / (values.shape[axis] - 1))
+
+
 def effective_sample_size(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
     r"""Effective sample size, `(\sum w)^2 / \sum w^2`, from 1 to K (0 without any weight).
 

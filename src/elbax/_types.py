@@ -13,5 +13,6 @@ from jaxtyping import Array, Float, Key
 LogWeights = Float[Array, " k b"]
 Data = Float[Array | np.ndarray, "b ..."]
 PerDatum = Float[Array, " b"]
+Scalar = float | int | Float[Array, ""]
 PRNGKey = Key[Array, ""]
 PyTree = Any

@@ -5,6 +5,7 @@ They are pytrees of arrays. Batch with `jax.vmap`; nothing here has a batch axis
 
 import abc
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -17,6 +18,9 @@ from elbax._types import PRNGKey
 
 class AbstractDistribution(eqx.Module):
     """A distribution over an array (or a pytree of arrays) that belongs to one datum."""
+
+    is_reparameterized: ClassVar[bool] = False
+    """Whether samples are differentiable in the parameters."""
 
     @abc.abstractmethod
     def sample(self, key: PRNGKey) -> Array:
@@ -39,6 +43,7 @@ class DiagonalNormal(AbstractDistribution):
     -1.837877
     """
 
+    is_reparameterized: ClassVar[bool] = True
     loc: Float[Array, " z"]
     scale: Float[Array, " z"]
 
@@ -55,6 +60,11 @@ class DiagonalNormal(AbstractDistribution):
     def mean(self) -> Float[Array, " z"]:
         """The location."""
         return self.loc
+
+    def follow(self, value: Float[Array, " z"]) -> Float[Array, " z"]:
+        """`value` as the draw of its own, constant, noise: differentiable in loc and scale."""
+        noise = jax.lax.stop_gradient((value - self.loc) / self.scale)
+        return self.loc + self.scale * noise
 
 
 class Bernoulli(AbstractDistribution):
@@ -80,3 +90,27 @@ class Bernoulli(AbstractDistribution):
     def mean(self) -> Float[Array, " d"]:
         """The probabilities."""
         return jax.nn.sigmoid(self.logits)
+
+
+class Categorical(AbstractDistribution):
+    """Independent categorical variables given by their logits; a value is one-hot.
+
+    >>> q = Categorical(jnp.zeros((1, 4)))
+    >>> round(float(q.log_prob(jnp.array([[0.0, 1.0, 0.0, 0.0]]))), 6)  # log(1/4)
+    -1.386294
+    """
+
+    logits: Float[Array, " z c"]
+
+    def sample(self, key: PRNGKey) -> Float[Array, " z c"]:
+        """Draw one-hot rows; not reparameterizable."""
+        index = jax.random.categorical(key, self.logits, axis=-1)
+        return jax.nn.one_hot(index, self.logits.shape[-1], dtype=self.logits.dtype)
+
+    def log_prob(self, value: Float[Array, " z c"]) -> Float[Array, ""]:
+        """The chosen log-probabilities, summed."""
+        return jnp.sum(value * jax.nn.log_softmax(self.logits, axis=-1))
+
+    def mean(self) -> Float[Array, " z c"]:
+        """The probabilities."""
+        return jax.nn.softmax(self.logits, axis=-1)

@@ -1,8 +1,8 @@
 """Routing: one forward and one decoder backward pass for every objective.
 
 The coefficients of an objective (model A, pathwise P, score S; all `[T, B]`) are pulled back
-through the four maps that make a log-weight. The decoder is pulled back once, with A; since
-reverse mode is linear per sample, its derivative in z, multiplied by P / A, is the pathwise one.
+through the maps that make a log-weight. The decoder is pulled back once, with A; since reverse
+mode is linear per sample, its derivative in z, multiplied by P / A, is the pathwise one.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
+from elbax._errors import InputError
 from elbax._numerics import effective_sample_size
-from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree
-from elbax.models.interface import Model
-from elbax.objectives import Channels, Objective
+from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree, Scalar
+from elbax.courses import plain
+from elbax.models.interface import AbstractGenerative, AbstractInference, Model
+from elbax.objectives import Channels, Needs, Objective
+from elbax.rules import Coefficients, Context
 
 # Weights below this are raised to it before the decoder's backward pass, so that P / A exists
 # where A underflows (PIWAE: negligible among all T samples, yet the largest of its own group).
 _SMALLEST = 1e-20
+
+# The dreams of the sleep phase draw from a key that no sample of the data uses.
+_DREAMS = 2**32 - 1
 
 
 class Info(NamedTuple):
@@ -31,30 +37,54 @@ class Info(NamedTuple):
     """Value of the generative bound."""
     inference_bound: PerDatum
     """Value of the inference bound."""
+    annealed_bound: PerDatum
+    """Value of what is climbed: the generative bound, but for an annealed objective."""
+    signal: PerDatum
+    """Value of the inference bound that is climbed: what a learned baseline predicts."""
     ess: PerDatum
     """Effective sample size among the T samples."""
     finite: Bool[Array, " b"]
     """False where a bound is not finite; such data are left out of the mean and the gradient."""
     log_w: LogWeights
     """The log-weights."""
+    noise: PyTree
+    """Derivative of the inference gradient with respect to beta, where a plan asks for it."""
+
+
+class Plan(NamedTuple):
+    """What `routed` does: how log-weights become coefficients, and which passes are needed."""
+
+    num_samples: int
+    channels: Callable[[LogWeights, LogWeights], Channels]
+    """(log_w, annealed log_w) to coefficients."""
+    needs: Needs
+    kl_weight: Scalar = 1.0
+    noise: Callable[[LogWeights], Coefficients] | None = None
+    """Annealed log_w to the derivative of the coefficients with respect to beta."""
 
 
 def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Info], Model]]:
     """The objective's value, and its gradient by the objective's rule.
 
     Args:
-        objective: what to maximize.
+        objective: what to maximize; one whose numbers change while training is taken at an
+            epoch, `objective.at(epoch)`.
 
     Returns:
-        A function `(model, x [B, *event], *, key) -> ((value, info), gradients)`. The value is the
-        generative bound itself in nats per datum, averaged over the data whose bounds are finite
-        (`info.finite` tells which); it is never a surrogate. The gradients are shaped like the
-        model and point uphill. With all data dead the value is NaN and the gradients are zero.
+        A function `(model, x [B, *event], *, key, context) -> ((value, info), gradients)`. The
+        value is the generative bound itself in nats per datum, averaged over the data whose
+        bounds are finite (`info.finite` tells which); it is never a surrogate. The gradients are
+        shaped like the model and point uphill. With all data dead the value is NaN and the
+        gradients are zero. `context` (`elbax.rules.Context`) gives NVIL its baseline.
+
+    Raises:
+        InputError: the rule needs what the model has not: reparameterized latents, or an
+            optional method of `AbstractGenerative`.
 
     References: DReG and the ratio form of the pathwise term follow Tucker et al. 2019, section 3.
 
+    >>> from elbax.methods import iwae
     >>> from elbax.models.linear_gaussian import linear_gaussian
-    >>> from elbax.objectives import iwae
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> step = value_and_grad(iwae(k=8, gradient="dreg"))
     >>> (value, info), gradients = step(model, jnp.zeros((5, 3)), key=jax.random.key(1))
@@ -62,70 +92,181 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     True
     """
 
-    def evaluate(model: Model, x: Data, *, key: PRNGKey):
-        return routed(objective.num_samples, objective.channels, model, jnp.asarray(x), key)
+    def evaluate(model: Model, x: Data, *, key: PRNGKey, context: Context = Context()):  # noqa: B008
+        check_latents(objective, model)
+        weight = 1.0 if objective.kl_weight is None else plain(objective.kl_weight)
+        known = context._replace(kl_weight=weight)
+
+        def channels(log_w, annealed):
+            return objective.channels(log_w, annealed, known)
+
+        plan = Plan(objective.num_samples, channels, objective.needs, weight)
+        return routed(plan, model, jnp.asarray(x), key)
 
     return evaluate
 
 
-def routed(
-    num_samples: int,
-    channels_of: Callable[[LogWeights], Channels],
-    model: Model,
-    x: Float[Array, "b ..."],
-    key: PRNGKey,
-) -> tuple[tuple[Array, Info], Model]:
-    """`value_and_grad` with the coefficients given as a function of the log-weights.
+def check_latents(objective: Objective, model: Model) -> None:
+    """Refuse a gradient through the samples where latents are discrete.
 
-    A fleet passes one that chooses among its runs' objectives; the decoder's work is shared.
+    Raises:
+        InputError: naming rules that fit.
     """
-    (generative, inference), static = eqx.partition(
-        (model.generative, model.inference), eqx.is_inexact_array
-    )
-    static_generative, static_inference = static
-    keys = jax.random.split(key, (num_samples, x.shape[0]))
+    if objective.needs.path and not model.inference.is_reparameterized:
+        raise InputError(
+            f"{type(objective.gradient).__name__} differentiates through the samples, and this "
+            "model has discrete latents; choose gradient=vimco, nvil, ovis, score, wake, sleep "
+            "or wake-sleep, which need no path (a mix of discrete and continuous layers too)."
+        )
 
-    def with_inference(function):
-        return lambda inference, *args: function(eqx.combine(inference, static_inference), *args)
 
-    def log_joint(generative, z):
-        return waist.log_joint(eqx.combine(generative, static_generative), x, z)
+def routed(
+    plan: Plan, model: Model, x: Float[Array, "b ..."], key: PRNGKey
+) -> tuple[tuple[Array, Info], Model]:
+    """`value_and_grad` by a plan.
 
-    # Forward: encoder, samples, decoder, posterior density.
-    context, pull_encode = jax.vjp(lambda i: with_inference(waist.encode)(i, x), inference)
-    draw = with_inference(lambda i, c: waist.draw(i, c, keys))
-    z, pull_draw = jax.vjp(draw, inference, context)
-    log_p, pull_joint = jax.vjp(log_joint, generative, z)
-    log_q, pull_posterior = jax.vjp(with_inference(waist.log_posterior), inference, context, z)
-    log_w = log_p - log_q
-    channels = channels_of(log_w)
+    A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
+    """
+    encoder = _Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
+    z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
+    decoder = _Decoder(model.generative, x, z, plan)
+    log_q = encoder.log_posterior(z)
+    log_w, annealed = decoder.log_p - log_q, decoder.annealed - plan.kl_weight * log_q
+    channels = plan.channels(log_w, annealed if plan.needs.annealed else log_w)
 
     # The mean over finite data is part of every coefficient.
     count = jnp.sum(channels.finite)
     share = 1 / jnp.maximum(count, 1).astype(log_w.dtype)
-    model_weight, pathwise, score = (
-        share * c for c in (channels.model, channels.pathwise, channels.score)
-    )
+    weights = jax.tree.map(lambda c: share * c, (channels.model, channels.prior_path))
+    inference = Coefficients(share * channels.pathwise, share * channels.score)
 
     # Model channel: the only backward pass of the decoder.
-    cotangent = _raised(model_weight, pathwise)
-    generative_gradient, dz_joint = pull_joint(cotangent)
+    cotangent = _raised(weights[0], inference.pathwise) if plan.needs.path else weights[0]
+    generative_gradient, dz_joint = decoder.pull(cotangent)
 
-    # Pathwise channel: d log w / dz at fixed parameters, then through the samples.
-    _, _, dz_posterior = pull_posterior(-pathwise)
-    dz = _add(_scale(dz_joint, _ratio(pathwise, cotangent)), dz_posterior)
-    drawn_inference, drawn_context = pull_draw(dz)
+    def d_log_w(coefficients: LogWeights) -> PyTree:
+        """(d log w / d z) times coefficients, at fixed parameters."""
+        ratio = _ratio(coefficients, cotangent)
+        from_posterior = encoder.pull_posterior(-plan.kl_weight * coefficients)[2]
+        return _add(_scale(dz_joint, ratio), from_posterior)
 
-    # Score channel: d log q / d phi at fixed z; then both meet in the encoder.
-    score_inference, score_context, _ = pull_posterior(score)
-    (encoded,) = pull_encode(_add(drawn_context, score_context))
-    inference_gradient = _add(_add(encoded, drawn_inference), score_inference)
+    def of_inference(weights: Coefficients) -> PyTree:
+        path = d_log_w(weights.pathwise) if plan.needs.path else None
+        return encoder.pull(path, weights.score)
+
+    inference_gradient = of_inference(inference)
+    if plan.needs.prior_path:
+        change = decoder.prior_gradient(cotangent, dz_joint, d_log_w(weights[1]))
+        generative_gradient = _add(generative_gradient, _times(channels.follow_prior, change))
+    if plan.needs.sleep:
+        dreamed = _sleep_gradient(model, jax.random.fold_in(key, _DREAMS), x.shape[0])
+        inference_gradient = _add(inference_gradient, _times(channels.sleep, dreamed))
+    noise = ()
+    if plan.noise is not None:
+        noise = of_inference(jax.tree.map(lambda c: share * c, plan.noise(annealed)))
 
     value = jnp.sum(jnp.where(channels.finite, channels.value, 0)) * share
     value = jnp.where(count > 0, value, jnp.nan)
-    ess = effective_sample_size(log_w)
-    info = Info(channels.value, channels.inference_value, ess, channels.finite, log_w)
+    info = Info(
+        bound=channels.value,
+        inference_bound=channels.inference_value,
+        annealed_bound=channels.annealed,
+        signal=channels.signal,
+        ess=effective_sample_size(log_w),
+        finite=channels.finite,
+        log_w=log_w,
+        noise=noise,
+    )
     return (value, info), Model(generative_gradient, inference_gradient)
+
+
+class _Encoder:
+    """The inference network run forward on a minibatch, and its three maps to pull back."""
+
+    def __init__(self, inference: AbstractInference, x, keys):
+        self.params, static = eqx.partition(inference, eqx.is_inexact_array)
+
+        def of(function):
+            return lambda params, *args: function(eqx.combine(params, static), *args)
+
+        self.context, self._pull_encode = jax.vjp(lambda p: of(waist.encode)(p, x), self.params)
+        draw = of(lambda i, context: waist.draw(i, context, keys))
+        self.z, self._pull_draw = jax.vjp(draw, self.params, self.context)
+        self._log_posterior = of(waist.log_posterior)
+
+    def log_posterior(self, z: PyTree) -> LogWeights:
+        """Log q(z | x), ready to be pulled back to (parameters, context, z)."""
+        log_q, self.pull_posterior = jax.vjp(self._log_posterior, self.params, self.context, z)
+        return log_q
+
+    def pull(self, dz: PyTree | None, score: LogWeights) -> PyTree:
+        """The gradient from a cotangent of z, if any, and weights of the score."""
+        gradient, context, _ = self.pull_posterior(score)
+        if dz is not None:
+            drawn, drawn_context = self._pull_draw(dz)
+            gradient, context = _add(drawn, gradient), _add(drawn_context, context)
+        (encoded,) = self._pull_encode(context)
+        return _add(encoded, gradient)
+
+
+class _Decoder:
+    """The generative network run forward: log p(x, z), and the same with a weighted prior."""
+
+    def __init__(self, generative: AbstractGenerative, x, z: PyTree, plan: Plan):
+        params, static = eqx.partition(generative, eqx.is_inexact_array)
+        self._params, self._static, self._z = params, static, z
+
+        def joint(params, z):
+            network = eqx.combine(params, static)
+            log_p = waist.log_joint(network, x, z)
+            if not plan.needs.annealed:
+                return log_p, log_p
+            return log_p + (plan.kl_weight - 1) * waist.log_prior(network, z), log_p
+
+        self._kl_weight = plan.kl_weight
+        if plan.needs.path:
+            self.annealed, self.pull, self.log_p = jax.vjp(joint, params, z, has_aux=True)
+            return
+        # Without a path nothing is pulled back to z, which saves the products that would do it.
+        self.annealed, pull, self.log_p = jax.vjp(lambda p: joint(p, z), params, has_aux=True)
+        self.pull = lambda cotangent: (*pull(cotangent), None)
+
+    def prior_gradient(self, cotangent: LogWeights, dz_joint: PyTree, path: PyTree) -> PyTree:
+        """What turns the prior's score gradient, weighted by A, into its pathwise one.
+
+        The score is taken out again, and A d log p(x | z) / dz less `path` goes the way of the
+        prior's own reparameterization.
+        """
+
+        def prior(params, z):
+            return self._kl_weight * waist.log_prior(eqx.combine(params, self._static), z)
+
+        def follow(params):
+            network = eqx.combine(params, self._static)
+            return jax.vmap(jax.vmap(network.follow_prior))(self._z)
+
+        _, pull_prior = jax.vjp(prior, self._params, self._z)
+        score, dz_prior = pull_prior(cotangent)
+        _, pull_follow = jax.vjp(follow, self._params)
+        (gradient,) = pull_follow(_subtract(_subtract(dz_joint, dz_prior), path))
+        return _subtract(gradient, score)
+
+
+def _sleep_gradient(model: Model, key: PRNGKey, num_dreams: int) -> PyTree:
+    """The mean of d log q(z | x) / d phi over draws (x, z) of the generative network."""
+
+    def dream(key):
+        prior_key, data_key = jax.random.split(key)
+        z = model.generative.sample_prior(prior_key)
+        return model.generative.sample_data(z, data_key), z
+
+    x, z = jax.lax.stop_gradient(jax.vmap(dream)(jax.random.split(key, num_dreams)))
+
+    def value(inference):
+        context = waist.encode(inference, x)
+        return jnp.mean(jax.vmap(inference.log_prob)(context, z))
+
+    return eqx.filter_grad(value)(model.inference)
 
 
 def _raised(model_weight: LogWeights, pathwise: LogWeights) -> LogWeights:
@@ -145,5 +286,13 @@ def _scale(z: PyTree, factor: LogWeights) -> PyTree:
     return jax.tree.map(scaled, z)
 
 
+def _times(factor: Array, tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: factor * leaf, tree)
+
+
 def _add(a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(jnp.add, a, b)
+
+
+def _subtract(a: PyTree, b: PyTree) -> PyTree:
+    return jax.tree.map(jnp.subtract, a, b)

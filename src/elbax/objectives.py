@@ -1,24 +1,40 @@
 """Objectives: a bound for the generative network, one for the inference network, and a rule.
 
 Every method of this literature is such a composition: PIWAE pairs IWAE(m k) with MIWAE(m, k),
-all others use one bound twice.
+all others use one bound twice. `methods` has them by name.
 """
 
-import dataclasses
-import inspect
-import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
-from elbax import bounds
-from elbax._errors import InputError, unknown
-from elbax._types import LogWeights, PerDatum
+from elbax._errors import InputError
+from elbax._types import LogWeights, PerDatum, Scalar
 from elbax.bounds import AbstractBound
-from elbax.rules import RULES, AbstractRule, rule_named
+from elbax.courses import Learned, Number, Ramp, ends, is_course
+from elbax.rules import AbstractRule, Coefficients, Context, rule_named
+
+
+class Needs(NamedTuple):
+    """What an objective asks of the routing; a program leaves out what its runs do not need."""
+
+    path: bool = False
+    """A gradient through the samples."""
+    prior_path: bool = False
+    """A pathwise gradient for the prior's parameters."""
+    sleep: bool = False
+    """A sleep-phase gradient."""
+    annealed: bool = False
+    """The KL term by itself, to be weighed."""
+    baseline: bool = False
+    """A learned baseline."""
+    learns: bool = False
+    """A number that is learned."""
+    noise: bool = False
+    """The derivative of the inference network's gradient with respect to beta."""
 
 
 class Channels(NamedTuple):
@@ -29,9 +45,19 @@ class Channels(NamedTuple):
 
     value: PerDatum
     inference_value: PerDatum
+    annealed: PerDatum
+    """The generative bound that is climbed: `value` but for an annealed objective."""
+    signal: PerDatum
+    """The inference bound that is climbed: what a learned baseline predicts."""
     model: LogWeights
     pathwise: LogWeights
     score: LogWeights
+    prior_path: LogWeights
+    """Pathwise weights for the parameters of a learned prior."""
+    sleep: Float[Array, ""]
+    """Weight of the sleep-phase gradient."""
+    follow_prior: Float[Array, ""]
+    """1 where the prior's parameters take their pathwise gradient, else 0."""
     finite: Bool[Array, " b"]
 
 
@@ -46,8 +72,17 @@ class Objective(eqx.Module):
         generative: bound whose gradient trains the generative network.
         inference: bound whose gradient trains the inference network; on the same samples, so
             both must use equally many.
-        gradient: the inference network's gradient rule: "reparam", "stl", "dreg" or your own.
+        gradient: the inference network's gradient rule: its name ("dreg", "vimco", "ovis:0.5";
+            all in `elbax.rules.RULES`) or your own.
+        kl_weight: b in [0, 1], which weighs the KL term: log p(x | z) + b (log p(z) -
+            log q(z | x)) takes the place of the log-weights; with a `Ramp` a KL warm-up
+            (Sonderby et al. 2016). Below 1 what is climbed is no bound on log p(x); values are
+            always those of the bound itself. None leaves the KL term alone.
 
+    Raises:
+        InputError: bounds of different sample counts, or a rule that is not right for its bound.
+
+    >>> from elbax import bounds
     >>> Objective(bounds.IWAE(4), bounds.MIWAE(2, 2), gradient="dreg").num_samples
     4
     """
@@ -55,6 +90,7 @@ class Objective(eqx.Module):
     generative: AbstractBound
     inference: AbstractBound
     gradient: AbstractRule = eqx.field(converter=_as_rule, default="reparam")
+    kl_weight: Number | None = None
 
     def __check_init__(self):
         if self.generative.num_samples != self.inference.num_samples:
@@ -63,159 +99,115 @@ class Objective(eqx.Module):
                 f"{self.generative.num_samples} for {self.generative} and "
                 f"{self.inference.num_samples} for {self.inference}."
             )
+        if isinstance(self.kl_weight, Learned):
+            raise InputError("expected a number or a Ramp for kl_weight; it cannot be learned.")
+        if self.kl_weight is not None and not all(0 <= b <= 1 for b in ends(self.kl_weight)):
+            raise InputError(f"expected kl_weight in [0, 1]; got {self.kl_weight}.")
+        self.gradient.check(self.inference)
 
     @property
     def num_samples(self) -> int:
         """Samples per datum, T."""
         return self.generative.num_samples
 
-    def channels(self, log_w: LogWeights) -> Channels:
-        """Values and coefficients for `log_w`; a datum with a non-finite bound gets zeros."""
+    @property
+    def courses(self) -> list[Ramp | Learned]:
+        """The numbers of this objective that change while training."""
+        nodes = jax.tree.leaves(self, is_leaf=is_course)
+        return [node for node in nodes if is_course(node)]
+
+    @property
+    def learned(self) -> Learned | None:
+        """The number that is learned, if there is one; two bounds share it."""
+        return next((node for node in self.courses if isinstance(node, Learned)), None)
+
+    @property
+    def is_annealed(self) -> bool:
+        """Whether what is climbed differs from the bound, at least for a time."""
+        ramps = any(isinstance(course, Ramp) for course in self.courses)
+        return ramps or self.kl_weight is not None
+
+    def numbers(self, epoch: Scalar, learned: Scalar | None = None) -> dict[str, float]:
+        """The numbers that change, by name (beta, alpha, kl_weight), at one time of the training.
+
+        >>> from elbax import bounds
+        >>> objective = Objective(*[bounds.CIWAE(4, Ramp(1.0, 0.0, epochs=10))] * 2)
+        >>> objective.numbers(5)
+        {'beta': 0.5}
+        """
+        paths, _ = jax.tree_util.tree_flatten_with_path(self, is_leaf=is_course)
+        found = {}
+        for path, node in paths:
+            if isinstance(node, Ramp):
+                found[path[-1].name] = float(node(epoch))
+            elif isinstance(node, Learned):
+                found[path[-1].name] = float(node.start if learned is None else learned)
+        return found
+
+    @property
+    def needs(self) -> Needs:
+        """What the routing has to do for it."""
+        return Needs(
+            path=self.gradient.needs_path,
+            prior_path=self.gradient.needs_prior_path,
+            sleep=self.gradient.sleep_weight > 0,
+            annealed=self.kl_weight is not None,
+            baseline=self.gradient.needs_baseline,
+            learns=self.learned is not None,
+            noise=self.learned is not None and self.learned.by == "noise",
+        )
+
+    def at(self, epoch: Scalar, learned: Scalar | None = None) -> "Objective":
+        """This objective with plain numbers: those of `epoch`, and `learned` (else its start).
+
+        >>> from elbax import bounds
+        >>> objective = Objective(*[bounds.CIWAE(4, Ramp(1.0, 0.0, epochs=10))] * 2)
+        >>> float(objective.at(5).generative.beta)
+        0.5
+        """
+
+        def resolved(node: Any) -> Any:
+            if isinstance(node, Ramp):
+                return node(epoch)
+            if isinstance(node, Learned):
+                return node.start if learned is None else learned
+            return node
+
+        return jax.tree.map(resolved, self, is_leaf=is_course)
+
+    def channels(
+        self,
+        log_w: LogWeights,
+        annealed: LogWeights | None = None,
+        context: Context = Context(),  # noqa: B008 (immutable)
+    ) -> Channels:
+        """Values and coefficients; a datum with a non-finite bound gets zeros.
+
+        Args:
+            log_w: the log-weights, of which the values are.
+            annealed: the log-weights with a weighed KL term, of which the coefficients are;
+                the log-weights themselves if omitted.
+            context: what the rule may know beside them, the KL weight among it.
+        """
+        climbed = log_w if annealed is None else annealed
         value, inference_value = self.generative(log_w), self.inference(log_w)
-        finite = jnp.isfinite(value) & jnp.isfinite(inference_value)
+        aims = (self.generative(climbed), self.inference(climbed))
+        finite = jnp.all(jnp.isfinite(jnp.stack([value, inference_value, *aims])), axis=0)
         # A dead datum's weights are replaced before differentiating: 0 * NaN would be NaN.
-        safe = jnp.where(finite, log_w, 0)
-        model, _ = self.generative.derivatives(safe)
-        pathwise, score = self.gradient(self.inference, safe)
-        model, pathwise, score = (jnp.where(finite, c, 0) for c in (model, pathwise, score))
-        return Channels(value, inference_value, model, pathwise, score, finite)
+        safe = jnp.where(finite, climbed, 0)
+        g, h = self.generative.derivatives(safe)
+        coefficients = (g, *self.gradient(self.inference, safe, context), g - context.kl_weight * h)
+        model, pathwise, score, prior = (jnp.where(finite, c, 0) for c in coefficients)
+        return Channels(
+            *(value, inference_value, *aims),
+            *(model, pathwise, score, prior),
+            sleep=jnp.asarray(self.gradient.sleep_weight, log_w.dtype),
+            follow_prior=jnp.asarray(self.gradient.needs_prior_path, log_w.dtype),
+            finite=finite,
+        )
 
-
-def vae(m: int = 64, *, gradient: AbstractRule | str = "reparam") -> Objective:
-    """The ELBO with m samples per datum (Kingma & Welling 2014, eq. 7).
-
-    >>> vae(m=8).generative
-    VAE(m=8)
-    """
-    return _same(bounds.VAE(m), gradient)
-
-
-def iwae(k: int = 64, *, gradient: AbstractRule | str = "reparam") -> Objective:
-    """The importance-weighted bound with k samples (Burda et al. 2015, eq. 8).
-
-    >>> iwae(k=8).num_samples
-    8
-    """
-    return _same(bounds.IWAE(k), gradient)
-
-
-def miwae(m: int = 8, k: int = 8, *, gradient: AbstractRule | str = "reparam") -> Objective:
-    """The mean of m importance-weighted bounds of k samples (Rainforth et al. 2018, section 4).
-
-    >>> miwae(m=4, k=16).num_samples
-    64
-    """
-    return _same(bounds.MIWAE(m, k), gradient)
-
-
-def piwae(m: int = 8, k: int = 8, *, gradient: AbstractRule | str = "reparam") -> Objective:
-    """IWAE(m k) for the generative network, MIWAE(m, k) for the inference network.
-
-    References: Rainforth et al. 2018, Tighter variational bounds are not necessarily better,
-    section 4 (PIWAE).
-
-    >>> piwae(m=4, k=16).inference
-    MIWAE(m=4, k=16)
-    """
-    inference = bounds.MIWAE(m, k)
-    return Objective(bounds.IWAE(m * k), inference, gradient)
-
-
-def ciwae(k: int = 64, beta: float = 0.5, *, gradient: AbstractRule | str = "reparam") -> Objective:
-    """Beta times the ELBO plus (1 - beta) times IWAE, same samples (Rainforth et al. 2018).
-
-    >>> ciwae(k=8, beta=0.05).generative
-    CIWAE(k=8, beta=0.05)
-    """
-    return _same(bounds.CIWAE(k, beta), gradient)
-
-
-def _same(bound: AbstractBound, gradient: AbstractRule | str) -> Objective:
-    return Objective(bound, bound, gradient)
-
-
-METHODS: dict[str, Callable[..., Objective]] = {
-    "vae": vae,
-    "iwae": iwae,
-    "miwae": miwae,
-    "piwae": piwae,
-    "ciwae": ciwae,
-}
-
-
-def parse(spec: str) -> Objective:
-    """The objective that a text such as "piwae(m=8, k=8, gradient=dreg)" names.
-
-    Omitted arguments take their defaults, and numbers may go by position: "miwae(8, 8)". Values
-    are literals; nothing is evaluated.
-
-    Raises:
-        InputError: unknown method or argument, or a value out of range.
-
-    >>> parse("ciwae(k=8, beta=0.5)").generative
-    CIWAE(k=8, beta=0.5)
-    """
-    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", spec)
-    if match is None:
-        raise InputError(f"expected a method such as 'miwae(m=8, k=8)'; got '{spec}'.")
-    name, arguments = match[1].lower(), match[2] or ""
-    if name not in METHODS:
-        raise InputError(unknown("method", name, METHODS))
-    known = list(inspect.signature(METHODS[name]).parameters)
-    values = {}
-    for position, part in enumerate(filter(None, map(str.strip, arguments.split(",")))):
-        key, equals, text = (piece.strip() for piece in part.partition("="))
-        if not equals:  # by position: miwae(8, 8)
-            key, text = (known[position] if position < len(known) - 1 else part), key
-        if key not in known:
-            raise InputError(unknown(f"argument of {name}", key, known))
-        if key in values or (not equals and len(values) < position):
-            raise InputError(f"expected each argument of {name} once, in order; got '{spec}'.")
-        values[key] = text if key == "gradient" else _number(name, key, text)
-    return METHODS[name](**values)
-
-
-def describe(objective: Objective) -> str:
-    """The text that names an objective; `parse` reads it back for every built-in method.
-
-    >>> describe(piwae(m=2, k=4, gradient="dreg"))
-    'piwae(m=2, k=4, gradient=dreg)'
-    """
-    generative, inference = objective.generative, objective.inference
-    if type(generative) is bounds.IWAE and type(inference) is bounds.MIWAE:
-        name, arguments = "piwae", _arguments(inference)
-    elif eqx.tree_equal(generative, inference):
-        name, arguments = type(inference).__name__.lower(), _arguments(inference)
-    else:
-        name = f"{type(generative).__name__}-{type(inference).__name__}".lower()
-        arguments = _arguments(generative) + _arguments(inference)
-    rule = next((n for n, r in RULES.items() if r == objective.gradient), None)
-    if rule != "reparam":
-        arguments.append(f"gradient={rule or type(objective.gradient).__name__.lower()}")
-    return f"{name}({', '.join(arguments)})"
-
-
-def _arguments(bound: AbstractBound) -> list[str]:
-    values = {field.name: getattr(bound, field.name) for field in dataclasses.fields(bound)}
-    return [f"{name}={getattr(value, '__name__', value)}" for name, value in values.items()]
-
-
-def _number(method: str, key: str, text: str) -> int | float:
-    kind, what = (float, "a number") if key == "beta" else (int, "a whole number")
-    try:
-        return kind(text)
-    except ValueError:
-        raise InputError(f"expected {what} for {key} of {method}; got '{text}'.") from None
-
-
-def label(spec: str) -> str:
-    """A method's short name for tables and figures, from a text as `describe` gives it.
-
-    >>> label("miwae(m=8, k=8)"), label("ciwae(k=64, beta=0.5, gradient=dreg)")
-    ('MIWAE(8,8)', 'CIWAE(64,0.5) dreg')
-    """
-    name = spec.partition("(")[0].strip()
-    pieces = re.findall(r"(\w+)\s*=\s*([^,)\s]+)", spec)
-    numbers = ",".join(value for key, value in pieces if key != "gradient")
-    rule = "".join(f" {value}" for key, value in pieces if key == "gradient" and value != "reparam")
-    return f"{name.upper()}({numbers}){rule}" if numbers else f"{name.upper()}{rule}"
+    def inference_coefficients(self, log_w: LogWeights, context: Context) -> Coefficients:
+        """Those of the inference network alone, zero where its bound is not finite."""
+        finite = jnp.isfinite(self.inference(log_w))
+        found = self.gradient(self.inference, jnp.where(finite, log_w, 0), context)
+        return Coefficients(*(jnp.where(finite, c, 0) for c in found))

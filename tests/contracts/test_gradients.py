@@ -8,17 +8,17 @@ import pytest
 
 import elbax
 from elbax import _log_weights as waist
-from elbax import bounds, objectives
+from elbax import bounds
 from elbax.rules import rule_named
-from tests.models import MODELS, binary_data
+from tests.models import DISCRETE, MODELS, binary_data
 
 T = 4
 PAIRS = {
-    "vae": objectives.vae(T),
-    "iwae": objectives.iwae(T),
-    "miwae": objectives.miwae(2, 2),
-    "piwae": objectives.piwae(2, 2),
-    "ciwae": objectives.ciwae(T, 0.3),
+    "vae": elbax.vae(T),
+    "iwae": elbax.iwae(T),
+    "miwae": elbax.miwae(2, 2),
+    "piwae": elbax.piwae(2, 2),
+    "ciwae": elbax.ciwae(T, 0.3),
     "iwae+vae": elbax.Objective(bounds.IWAE(T), bounds.VAE(T)),
     "custom": elbax.Objective(
         *[bounds.Custom(lambda v: 2 * jnp.log(jnp.mean(jnp.exp(v / 2))), num_samples=T)] * 2
@@ -56,6 +56,14 @@ def two_pass_gradient(objective, rule, model, x, key):
             log_w = log_w_of(model.generative, inference, inference)
             return jnp.mean(objective.inference(log_w))
         # STL and DReG: the density's parameters are constants, its argument is not.
+        if not rule_named(rule).needs_path:  # the score of fixed samples
+            z = jax.lax.stop_gradient(
+                waist.draw(model.inference, waist.encode(model.inference, x), keys)
+            )
+            log_q = waist.log_posterior(inference, waist.encode(inference, x), z)
+            log_w = jax.lax.stop_gradient(log_w_of(model.generative, frozen, frozen))
+            _, score = rule_named(rule)(objective.inference, log_w)
+            return jnp.mean(jnp.sum(score * log_q, axis=0))
         log_w = log_w_of(model.generative, inference, frozen)
         g, h = _derivatives_by_hessian(objective.inference, jax.lax.stop_gradient(log_w))
         return jnp.mean(jnp.sum((g if rule == "stl" else g - h) * log_w, axis=0))
@@ -90,14 +98,17 @@ def both_ways(objective, rule, model, x, key):
     )
 
 
-# Every pair on the hardest model, and every model under the pair whose channels differ.
-CASES = [(pair, "two-layer") for pair in PAIRS] + [
-    ("piwae", model) for model in MODELS if model != "two-layer"
+# Every pair and every rule with a path on the hardest model, and every model under the pair whose
+# channels differ; coefficients are linear in the routing, and other tests look at them.
+CASES = [
+    *((pair, "dreg", "two-layer") for pair in PAIRS),
+    *(("piwae", rule, "two-layer") for rule in RULES if rule != "dreg"),
+    *(("piwae", "dreg", model) for model in MODELS if model not in ("two-layer", *DISCRETE)),
+    *(("piwae", "vimco", model) for model in (*DISCRETE, "hierarchical")),
 ]
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("pair", "model"), CASES)
+@pytest.mark.parametrize(("pair", "rule", "model"), CASES)
 def test_gradient_is_that_of_the_two_pass_form(pair, rule, model, x64, record_property):
     objective = eqx.tree_at(lambda o: o.gradient, PAIRS[pair], rule_named(rule))
     built, x, key = to_float64(MODELS[model]()), binary_data(), jax.random.key(5)
@@ -128,10 +139,13 @@ def _count_products(jaxpr, width):
     return count
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [*RULES, "vimco"])
 @pytest.mark.parametrize("pair", ["vae", "iwae", "miwae", "piwae", "ciwae"])
 def test_one_forward_and_one_decoder_backward(pair, rule):
-    """The decoder's last product runs once forward and twice back (weights, inputs), always."""
+    """Each of the decoder's products runs once forward and twice back (weights, inputs).
+
+    Without a path the product back to z is saved.
+    """
     config = elbax.ModelConfig(hidden=(13,), latents=2)
     model = elbax.one_layer((4,), config, key=jax.random.key(1))
     objective = eqx.tree_at(lambda o: o.gradient, PAIRS[pair], rule_named(rule))
@@ -139,7 +153,8 @@ def test_one_forward_and_one_decoder_backward(pair, rule):
     jaxpr = jax.make_jaxpr(lambda m: step(m, binary_data(), key=jax.random.key(0))[1])(
         eqx.filter(model, eqx.is_array)
     )
-    decoder_in, decoder_out = 3, 3  # 2 -> 13 and 13 -> 4: forward, weights, inputs each
+    # 2 -> 13 and 13 -> 4: forward, weights, inputs each
+    decoder_in, decoder_out = 3 if rule in RULES else 2, 3
     encoder = 2 + 2 * 3  # 4 -> 13: no gradient for x; 13 -> 2 twice (location, scale)
     assert _count_products(jaxpr.jaxpr, 13) == decoder_in + decoder_out + encoder
 
@@ -152,7 +167,7 @@ def test_no_gradient_is_lost_where_weights_underflow():
         return eqx.tree_at(lambda m: m.generative.log_scale, model, jnp.asarray(scale))
 
     model, x, key = shifted(-4.0), 3 * binary_data(), jax.random.key(0)
-    objective = objectives.piwae(2, 2)
+    objective = elbax.piwae(2, 2)
     ((_, info), gradients), same, _ = both_ways(objective, "reparam", model, x, key)
     assert (info.log_w.max(0) - info.log_w.min(0) > 1e3).any()
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
@@ -163,7 +178,7 @@ def test_a_dead_datum_is_reported_and_left_out():
     model, key = MODELS["linear-gaussian"](), jax.random.key(0)
     x = binary_data(3)
     broken = x.at[1].set(jnp.nan)
-    step = eqx.filter_jit(elbax.value_and_grad(objectives.iwae(T)))
+    step = eqx.filter_jit(elbax.value_and_grad(elbax.iwae(T)))
     (value, info), _ = step(model, broken, key=key)
     assert info.finite.tolist() == [True, False, True]
     np.testing.assert_allclose(value, info.bound[jnp.array([0, 2])].mean(), rtol=1e-6)
@@ -186,7 +201,7 @@ def test_dead_weights_leave_a_finite_gradient():
     model = elbax.Model(Dead(plain.generative), plain.inference)
     x = jnp.array([[0.0, 1, 0, 1], [1.0, 1, 0, 1]])
     key = jax.random.key(0)
-    step = eqx.filter_jit(elbax.value_and_grad(objectives.piwae(2, 2)))
+    step = eqx.filter_jit(elbax.value_and_grad(elbax.piwae(2, 2)))
     (value, info), gradients = step(model, x, key=key)
     assert info.finite.tolist() == [True, False]
     assert jnp.isfinite(value)

@@ -19,8 +19,8 @@ from elbax.evaluation.images import image_grid
 from elbax.evaluation.likelihood import evaluate
 from elbax.evaluation.posterior import prior_samples
 from elbax.experiments.runs import Runs, evaluate_runs, load_data_of, load_runs
+from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
-from elbax.objectives import parse
 from elbax.training.fit import FitResult, Monitor, fit
 
 
@@ -31,10 +31,16 @@ class Outcome(NamedTuple):
     text: str
 
 
+_ARGUMENTS = (
+    *("m", "k", "beta", "learn", "alpha", "knots"),
+    *("gradient", "warmup", "alpha_warmup"),
+)
+
+
 def train(options: o.Train) -> Outcome:
     """Train one method."""
-    numbers = {name: getattr(options, name) for name in ("m", "k", "beta", "gradient")}
-    given = ", ".join(f"{name}={value}" for name, value in numbers.items() if value is not None)
+    arguments = {name: getattr(options, name) for name in _ARGUMENTS}
+    given = ", ".join(f"{name}={value}" for name, value in arguments.items() if value is not None)
     with Reporter() as reporter:
         result = _fit([f"{options.method}({given})"], options, reporter)
     content = _trained(result, options.run.out)
@@ -180,12 +186,20 @@ def _model_config(options: o.ModelOptions) -> ModelConfig:
     preset = PRESETS[options.model]
     return ModelConfig(
         hidden=preset.hidden if options.hidden is None else options.hidden,
-        latents=preset.latents if options.latents is None else options.latents,
+        latents=preset.latents if options.latents is None else _latents(options.latents),
+        latent=preset.latent if options.latent is None else options.latent,
+        categories=options.categories,
+        hidden_above=options.hidden_above,
         likelihood=options.likelihood,
         scale=options.scale,
         scale_floor=options.scale_floor,
         output_bias=options.output_bias,
     )
+
+
+def _latents(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
+    """One size is that of a plain one-layer model."""
+    return sizes[0] if len(sizes) == 1 else sizes
 
 
 def _say_if_grey(dataset: Dataset, model: ModelConfig, reporter: Reporter) -> None:

@@ -31,14 +31,23 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """The model with one stochastic layer."""
+    """The model: one stochastic layer or several, of continuous or discrete latents."""
 
-    model: Literal["reference", "larger"] = "reference"
-    """Network sizes: reference is D-200-200-50 (Burda et al. 2015), larger is D-400-400-20."""
+    model: Literal["reference", "larger", "sbn", "sbn-2", "sbn-3"] = "reference"
+    """Preset: reference is D-200-200-50 (Burda et al. 2015), larger D-400-400-20; sbn, sbn-2 and
+    sbn-3 are sigmoid belief networks with one to three layers of 200 Bernoulli units."""
     hidden: tuple[int, ...] | None = None
-    """Sizes of the hidden layers, in place of the preset's."""
-    latents: int | None = None
-    """Number of latent variables, in place of the preset's."""
+    """Sizes of the hidden layers between data and latents, in place of the preset's."""
+    latents: tuple[int, ...] | None = None
+    """Number of latent variables of each stochastic layer, nearest to the data first, in place of
+    the preset's."""
+    hidden_above: tuple[int, ...] = ()
+    """Sizes of the hidden layers between two stochastic layers; none is a linear map."""
+    latent: Literal["normal", "bernoulli", "categorical"] | None = None
+    """Distribution of the latents, in place of the preset's. Discrete ones need a --gradient
+    without a path, such as vimco."""
+    categories: int = 10
+    """Categories of a categorical latent."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Distribution of the data given the latents."""
     scale: Literal["exp", "softplus"] = "exp"
@@ -85,15 +94,28 @@ class Train:
     """
 
     method: str = "iwae"
-    """Method: vae, iwae, miwae, piwae or ciwae."""
+    """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo or rws."""
     m: int | None = None
     """Groups of samples per datum (vae, miwae, piwae)."""
     k: int | None = None
-    """Samples per group (iwae, miwae, piwae, ciwae)."""
-    beta: float | None = None
-    """Weight of the ELBO in ciwae, from 0 (IWAE) to 1 (ELBO)."""
+    """Samples per group (all but vae)."""
+    beta: str | None = None
+    """Weight of the ELBO in ciwae, from 0 (IWAE) to 1 (ELBO); start:end:epochs goes linearly."""
+    learn: Literal["noise", "ascend", "descend"] | None = None
+    """Learn ciwae's beta from the start given by --beta: lower the gradient's noise, or go up or
+    down the bound (which ends at 0 or 1)."""
+    alpha: str | None = None
+    """Order of renyi, from 0 (IWAE) to 1 (ELBO); start:end:epochs goes linearly."""
+    knots: str | None = None
+    """Left ends of tvo's intervals, such as 0:0.1:0.3."""
     gradient: str | None = None
-    """Gradient rule of the inference network: reparam, stl or dreg."""
+    """Gradient rule of the inference network: reparam, stl, dreg, gdreg; for discrete latents too:
+    score, vimco, vimco-geometric, nvil, ovis (ovis:0.5 sets gamma), wake, sleep, wake-sleep; for
+    reparameterized ones wake-dreg."""
+    warmup: float | None = None
+    """Epochs over which the weight of the KL term rises from 0 to 1."""
+    alpha_warmup: float | None = None
+    """Epochs over which a Renyi bound's alpha falls from 1 (the ELBO) to 0 (the bound itself)."""
     seeds: tuple[int, ...] = (0,)
     """Seeds, one run each."""
     data: DataOptions = field(default_factory=DataOptions)

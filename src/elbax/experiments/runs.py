@@ -20,9 +20,9 @@ from elbax.data.load import load_data
 from elbax.evaluation.images import ssim
 from elbax.evaluation.likelihood import Estimate, evaluate
 from elbax.evaluation.posterior import active_units, prior_samples, reconstructions
+from elbax.methods import label
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
-from elbax.objectives import label
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec
 from elbax.training.folder import (
@@ -96,7 +96,10 @@ def _builder(config: dict[str, Any], model: ModelBuilder | None) -> ModelBuilder
             f"these runs have a model of your own ({described['custom']}); load them in Python "
             "with `load_runs(folder, model=...)`."
         )
-    described = {**described, "hidden": tuple(described["hidden"])}
+    described: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in described.items()
+    }
     return model_builder(ModelConfig(**described), tuple(config["data"]["event_shape"]))
 
 

@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass
 
+LATENTS = ("normal", "bernoulli", "categorical")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and distributions of a model with one stochastic layer.
+    """Sizes and distributions of a model with one or more stochastic layers.
 
     The default is the network of Burda et al. 2015: 425 284 parameters on 28 x 28 data.
 
-    >>> LARGER.latents
-    20
+    >>> LARGER.latents, SBN.layers
+    (20, (200,))
     """
 
     hidden: tuple[int, ...] = (200, 200)
-    """Sizes of the encoder's hidden layers; the decoder mirrors them."""
-    latents: int = 50
-    """Number of latent variables."""
+    """Sizes of the encoder's hidden layers; the decoder mirrors them. None is a linear map."""
+    latents: int | tuple[int, ...] = 50
+    """Number of latent variables; one number per stochastic layer, nearest to the data first."""
+    latent: str = "normal"
+    """Distribution of the latents: normal, bernoulli or categorical."""
+    categories: int = 10
+    """Categories of a categorical latent."""
+    hidden_above: tuple[int, ...] = ()
+    """Sizes of the hidden layers between two stochastic layers; none is a linear map."""
     likelihood: str = "bernoulli"
     """Distribution of the data given the latents: bernoulli or gaussian."""
     scale: str = "exp"
@@ -26,7 +34,16 @@ class ModelConfig:
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Latents per stochastic layer, nearest to the data first."""
+        return (self.latents,) if isinstance(self.latents, int) else tuple(self.latents)
+
 
 REFERENCE = ModelConfig()
 LARGER = ModelConfig(hidden=(400, 400), latents=20)
-PRESETS = {"reference": REFERENCE, "larger": LARGER}
+# Sigmoid belief networks of 200 units, linear maps (Mnih & Gregor 2014; Mnih & Rezende 2016).
+SBN = ModelConfig(hidden=(), latents=(200,), latent="bernoulli")
+SBN_2 = ModelConfig(hidden=(), latents=(200, 200), latent="bernoulli")
+SBN_3 = ModelConfig(hidden=(), latents=(200, 200, 200), latent="bernoulli")
+PRESETS = {"reference": REFERENCE, "larger": LARGER, "sbn": SBN, "sbn-2": SBN_2, "sbn-3": SBN_3}

@@ -9,6 +9,7 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from elbax._errors import InputError
 from elbax._types import PRNGKey, PyTree
 
 
@@ -27,9 +28,37 @@ class AbstractGenerative(eqx.Module):
     def mean(self, z: PyTree) -> Float[Array, "..."]:
         """E[x | z], shaped like x."""
 
+    # What follows only some methods need; a model without it is refused there, with the reason.
+
+    def log_prior(self, z: PyTree) -> Float[Array, ""]:
+        """Log p(z) in nats, for a KL warm-up."""
+        raise self._lacks("log_prior(z)", "a KL warm-up or gdreg", "log p(z) by itself")
+
+    def sample_data(self, z: PyTree, key: PRNGKey) -> Float[Array, "..."]:
+        """Draw x from p(x | z), for the sleep phase."""
+        raise self._lacks("sample_data(z, key)", "the sleep phase", "draws of x from p(x | z)")
+
+    def follow_prior(self, z: PyTree) -> PyTree:
+        """Z itself, as T(noise; theta) at the noise that gives z: differentiable in theta only.
+
+        The noise is T^{-1}(z) at the present theta, a constant; for gdreg.
+        """
+        raise self._lacks("follow_prior(z)", "gdreg", "z as a function of the prior's parameters")
+
+    def _lacks(self, method: str, what: str, why: str) -> InputError:
+        return InputError(
+            f"{what} needs {why}; give {type(self).__name__} a method `{method}` "
+            "(see elbax.models.interface)."
+        )
+
 
 class AbstractInference(eqx.Module):
     """q_phi(z | x) for one datum: the encoder runs once, then many samples are drawn from it."""
+
+    @property
+    def is_reparameterized(self) -> bool:
+        """Whether samples are differentiable in the context: False if any latent is discrete."""
+        return True
 
     @abc.abstractmethod
     def encode(self, x: Float[Array, "..."]) -> PyTree:
@@ -37,7 +66,7 @@ class AbstractInference(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, context: PyTree, key: PRNGKey) -> PyTree:
-        """Draw z given what `encode` returned, differentiable in the context (reparameterized)."""
+        """Draw z given what `encode` returned, differentiable in the context where it can be."""
 
     @abc.abstractmethod
     def log_prob(self, context: PyTree, z: PyTree) -> Float[Array, ""]:

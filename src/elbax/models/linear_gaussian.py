@@ -24,9 +24,8 @@ class LinearGaussian(AbstractGenerative):
 
     def log_prob(self, x: Float[Array, " d"], z: Float[Array, " z"]) -> Float[Array, ""]:
         """Log p(z) + log p(x | z)."""
-        prior = DiagonalNormal(self.prior_mean, jnp.ones_like(self.prior_mean))
         scale = jnp.full_like(self.bias, 1) * jnp.exp(self.log_scale)
-        return prior.log_prob(z) + DiagonalNormal(self.mean(z), scale).log_prob(x)
+        return self.log_prior(z) + DiagonalNormal(self.mean(z), scale).log_prob(x)
 
     def sample_prior(self, key: PRNGKey) -> Float[Array, " z"]:
         """A draw from N(prior_mean, I)."""
@@ -35,6 +34,19 @@ class LinearGaussian(AbstractGenerative):
     def mean(self, z: Float[Array, " z"]) -> Float[Array, " d"]:
         """`weight z + bias`."""
         return self.weight @ z + self.bias
+
+    def log_prior(self, z: Float[Array, " z"]) -> Float[Array, ""]:
+        """Log N(z; prior_mean, I)."""
+        return DiagonalNormal(self.prior_mean, jnp.ones_like(self.prior_mean)).log_prob(z)
+
+    def sample_data(self, z: Float[Array, " z"], key: PRNGKey) -> Float[Array, " d"]:
+        """A draw from p(x | z)."""
+        noise = jax.random.normal(key, self.bias.shape, self.bias.dtype)
+        return self.mean(z) + jnp.exp(self.log_scale) * noise
+
+    def follow_prior(self, z: Float[Array, " z"]) -> Float[Array, " z"]:
+        """`prior_mean` plus the noise that gives z."""
+        return self.prior_mean + jax.lax.stop_gradient(z - self.prior_mean)
 
     def log_marginal(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         """Log p(x) in nats: N(W mu + b, W W^T + s^2 I)."""

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from elbax._errors import InputError, unknown
+from elbax._errors import InputError
 from elbax._types import PRNGKey
-from elbax.distributions import AbstractDistribution, Bernoulli, DiagonalNormal
+from elbax.distributions import AbstractDistribution, DiagonalNormal
 from elbax.models.config import ModelConfig
+from elbax.models.heads import check_config, data_head, normal_head
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
-from elbax.models.networks import MLP, Linear
 
 
 class Generative(AbstractGenerative):
@@ -46,6 +46,18 @@ class Generative(AbstractGenerative):
         """E[x | z]."""
         return self.decoder(z).mean().reshape(self.event_shape)
 
+    def log_prior(self, z: Float[Array, " z"]) -> Float[Array, ""]:
+        """Log N(z; 0, I)."""
+        return self._prior().log_prob(z)
+
+    def sample_data(self, z: Float[Array, " z"], key: PRNGKey) -> Float[Array, "..."]:
+        """A draw from p(x | z)."""
+        return self.decoder(z).sample(key).reshape(self.event_shape)
+
+    def follow_prior(self, z: Float[Array, " z"]) -> Float[Array, " z"]:
+        """Z: this prior has no parameters."""
+        return jax.lax.stop_gradient(z)
+
     def _prior(self) -> DiagonalNormal:
         return DiagonalNormal(jnp.zeros(self.num_latents), jnp.ones(self.num_latents))
 
@@ -70,37 +82,6 @@ class Inference(AbstractInference):
     def mean(self, context: AbstractDistribution) -> Float[Array, " z"]:
         """The location of q(z | x)."""
         return context.mean()
-
-
-class NormalHead(eqx.Module):
-    """A network's features, then one linear map to a location and one to a scale.
-
-    `scale = floor + exp(linear)` (as Burda et al.) or `floor + softplus(linear)`.
-    """
-
-    network: Callable[[Array], Array]
-    loc: Linear
-    scale: Linear
-    positive: str = eqx.field(static=True)
-    floor: float = eqx.field(static=True)
-
-    def __call__(self, x: Float[Array, " i"]) -> DiagonalNormal:
-        """A diagonal normal over the outputs."""
-        features = self.network(x)
-        raw = self.scale(features)
-        positive = jnp.exp(raw) if self.positive == "exp" else jax.nn.softplus(raw)
-        return DiagonalNormal(self.loc(features), self.floor + positive)
-
-
-class BernoulliHead(eqx.Module):
-    """A network's features, then one linear map to logits."""
-
-    network: Callable[[Array], Array]
-    logits: Linear
-
-    def __call__(self, z: Float[Array, " z"]) -> Bernoulli:
-        """Independent Bernoulli variables, one per output."""
-        return Bernoulli(self.logits(self.network(z)))
 
 
 def one_layer(
@@ -129,53 +110,14 @@ def one_layer(
     """
     config = config or ModelConfig()
     size = int(np.prod(event_shape))
-    _check(config, data_mean, size)
-    keys = jax.random.split(key, 6)
-    encoder = _normal_head([size, *config.hidden, config.latents], config, keys[:3])
-    sizes = [config.latents, *reversed(config.hidden), size]
-    if config.likelihood == "bernoulli":
-        decoder = BernoulliHead(MLP(sizes[:-1], key=keys[3]), Linear(*sizes[-2:], key=keys[4]))
-        where = lambda head: head.logits.bias  # noqa: E731
-    else:
-        decoder = _normal_head(sizes, config, keys[3:])
-        where = lambda head: head.loc.bias  # noqa: E731
-    if config.output_bias and data_mean is not None:
-        decoder = eqx.tree_at(where, decoder, _output_bias(data_mean, config.likelihood))
-    return Model(Generative(decoder, config.latents, event_shape), Inference(encoder))
-
-
-def _normal_head(sizes: list[int], config: ModelConfig, keys) -> NormalHead:
-    return NormalHead(
-        network=MLP(sizes[:-1], key=keys[0]),
-        loc=Linear(*sizes[-2:], key=keys[1]),
-        scale=Linear(*sizes[-2:], key=keys[2]),
-        positive=config.scale,
-        floor=config.scale_floor,
-    )
-
-
-def _output_bias(data_mean, likelihood: str) -> Float[Array, " d"]:
-    mean = np.asarray(data_mean, np.float64).reshape(-1)
-    if likelihood == "bernoulli":
-        mean = np.clip(mean, 0.001, 0.999)
-        mean = np.log(mean) - np.log1p(-mean)
-    return jnp.asarray(mean, jnp.zeros(0).dtype)
-
-
-def _check(config: ModelConfig, data_mean: np.ndarray | None, size: int) -> None:
-    for name, known in (("scale", ("exp", "softplus")), ("likelihood", ("bernoulli", "gaussian"))):
-        if getattr(config, name) not in known:
-            raise InputError(unknown(name, getattr(config, name), known))
-    if min((*config.hidden, config.latents)) < 1:
-        raise InputError(f"expected layer sizes >= 1; got {config.hidden} and {config.latents}.")
-    if not config.scale_floor >= 0:
-        raise InputError(f"expected scale_floor >= 0; got {config.scale_floor}.")
-    if data_mean is None:
-        return
-    low, high = (0, 1) if config.likelihood == "bernoulli" else (-np.inf, np.inf)
-    # NaN fails the comparison too.
-    if np.size(data_mean) != size or not np.all((data_mean >= low) & (data_mean <= high)):
+    check_config(config, data_mean, size)
+    if config.latent != "normal" or len(config.layers) != 1:
         raise InputError(
-            f"expected data_mean with {size} values, for Bernoulli in [0, 1]; got shape "
-            f"{np.shape(data_mean)}, from {np.min(data_mean):g} to {np.max(data_mean):g}."
+            "expected one layer of normal latents for one_layer; got "
+            f"{config.layers} of {config.latent}. Take `elbax.hierarchical`."
         )
+    keys = jax.random.split(key, 6)
+    (latents,) = config.layers
+    encoder = normal_head([size, *config.hidden, latents], config, keys[:3])
+    decoder = data_head([latents, *reversed(config.hidden), size], config, keys[3:], data_mean)
+    return Model(Generative(decoder, latents, event_shape), Inference(encoder))

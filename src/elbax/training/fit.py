@@ -173,6 +173,9 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
     for index, (run, state) in enumerate(zip(runs, fleet.states, strict=True)):
         sums = {name: float(value) for name, value in state.sums._asdict().items()}
         steps = sums.pop("steps")
+        objective = fleet.program.objectives.objectives[index]
+        if not objective.is_annealed:
+            del sums["annealed_bound"]  # it is the bound
         total = int(state.step) // epoch * config.epochs
         factor = learning_rate_factor(config.schedule, total, state.step - 1)
         record = {
@@ -184,6 +187,9 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
             "num_nonfinite": int(sums.pop("num_nonfinite")),
         }
         record |= {name: value / steps for name, value in sums.items()}
+        learned = state.adaptive.learned
+        last = (int(state.step) - 1) * config.epochs / total
+        record |= objective.numbers(last, None if learned is None else float(learned.value))
         if monitor is not None and int(state.status) == OK:
             record |= monitor(fleet.model(index))
         records.append(record)

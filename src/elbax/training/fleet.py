@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from elbax._errors import InputError, unknown
 from elbax._types import PyTree
 from elbax.models.interface import Model
+from elbax.objectives import Needs
 from elbax.training.state import RunState
 from elbax.training.step import Program
 
@@ -42,34 +43,43 @@ class Fleet:
             self.map = "sequential" if jax.default_backend() == "cpu" else "vmap"
         chunk = self._counted_chunk
         if self.map == "vmap":
-            chunk = jax.vmap(chunk, in_axes=(0, None, None))
-        self._chunk = jax.jit(chunk, donate_argnums=0)
+            chunk = jax.vmap(chunk, in_axes=(0, None, None, None))
+        self._chunk = jax.jit(chunk, donate_argnums=0, static_argnums=3)
 
     def advance(self, num_steps: int) -> None:
-        """Take `num_steps` steps in every run; all must lie within the current epoch."""
+        """Take `num_steps` steps in every run; all must lie within the current epoch.
+
+        Runs one by one are each compiled for what their own objective needs, so that a run is the
+        same in any company; one batched program does what any of them needs.
+        """
         count = jnp.asarray(num_steps, jnp.int32)
 
-        def run(state: RunState) -> RunState:
-            return jax.block_until_ready(self._chunk(state, self.images, count))
+        def run(state: RunState, needs: Needs) -> RunState:
+            return jax.block_until_ready(self._chunk(state, self.images, count, needs))
 
+        table = self.program.objectives
         if self.map == "vmap":
-            self.states = unstack(run(stack(self.states)))
+            self.states = unstack(run(stack(self.states), table.all_needs))
             return
-        # The first run goes ahead alone where the program is not compiled yet: two threads would
-        # compile it twice.
-        ahead = 1 if self.num_compilations == 0 else 0
-        advanced = [run(state) for state in self.states[:ahead]]
+        # The first of each program goes ahead alone where it is not compiled yet: two threads
+        # would compile it twice.
+        ahead = {needs: index for index, needs in reversed(list(enumerate(table.needs)))}
+        first = set() if self.num_compilations else set(ahead.values())
+        advanced = {index: run(self.states[index], table.needs[index]) for index in sorted(first)}
+        rest = [index for index in range(len(self.states)) if index not in first]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            self.states = advanced + list(pool.map(run, self.states[ahead:]))
+            others = pool.map(lambda i: run(self.states[i], table.needs[i]), rest)
+            advanced |= dict(zip(rest, others, strict=True))
+        self.states = [advanced[index] for index in range(len(self.states))]
 
     def model(self, index: int) -> Model:
         """The model of one run as it stands."""
         return eqx.combine(self.states[index].params, self.program.static_model)
 
-    def _counted_chunk(self, state: RunState, images, num_steps) -> RunState:
+    def _counted_chunk(self, state: RunState, images, num_steps, needs: Needs) -> RunState:
         # This line runs when JAX traces, so it counts compilations.
         self.num_compilations += 1
-        return self.program.chunk(state, images, num_steps)
+        return self.program.chunk(state, images, num_steps, needs)
 
 
 def stack(states: Sequence[PyTree]) -> PyTree:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,17 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from elbax import _keys
 from elbax._errors import InputError
 from elbax.data.checks import check_images
 from elbax.data.dataset import Dataset
+from elbax.gradients import check_latents
+from elbax.methods import describe, parse
+from elbax.models.build import build
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
-from elbax.models.one_layer import one_layer
-from elbax.objectives import Objective, describe, parse
+from elbax.objectives import Objective
+from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
-from elbax.training.state import ObjectiveTable, init_key, initial_state
+from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
+from elbax.training.table import ObjectiveTable
 
 ModelBuilder = Callable[[jax.Array], Model]
 Objectives = Objective | str | Sequence[Objective | str] | Mapping[str, Objective]
@@ -103,11 +109,13 @@ def _build_fleet(
     fleet_map: str,
 ) -> Fleet:
     table = ObjectiveTable([named[run.method] for run in runs])
-    build = model_builder(model, dataset.event_shape, dataset.mean_intensity())
-    models = [build(init_key(run.seed)) for run in runs]
+    make = model_builder(model, dataset.event_shape, dataset.mean_intensity())
+    models = [make(init_key(run.seed)) for run in runs]
+    for objective in table.objectives:
+        check_latents(objective, models[0])
     states = [
-        initial_state(m, run, config, kind, hyper)
-        for m, run, kind, hyper in zip(models, runs, table.kind, table.hyper, strict=True)
+        _state(run, built, config, table, index, math.prod(dataset.event_shape))
+        for index, (run, built) in enumerate(zip(runs, models, strict=True))
     ]
     program = Program(
         static_model=eqx.filter(models[0], eqx.is_inexact_array, inverse=True),
@@ -119,6 +127,19 @@ def _build_fleet(
     return Fleet(program, jnp.asarray(dataset.train), states, fleet_map)
 
 
+def _state(
+    run: RunSpec, model: Model, config: TrainConfig, table: ObjectiveTable, index: int, size: int
+) -> RunState:
+    adaptive = initial_adaptive(
+        table.objectives[index],
+        table.all_needs,
+        eqx.filter(model.inference, eqx.is_inexact_array),
+        size,
+        _keys.stream(run_key(run.seed), "baseline"),
+    )
+    return initial_state(model, run, config, table.kind[index], table.hyper[index], adaptive)
+
+
 def model_builder(
     model: ModelConfig | ModelBuilder,
     event_shape: tuple[int, ...],
@@ -127,7 +148,7 @@ def model_builder(
     """A function of a random key to a model, from a configuration or from itself."""
     if not isinstance(model, ModelConfig):
         return model
-    return lambda key: one_layer(event_shape, model, key=key, data_mean=data_mean)
+    return lambda key: build(event_shape, model, key=key, data_mean=data_mean)
 
 
 def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:

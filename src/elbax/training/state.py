@@ -1,6 +1,5 @@
-"""A run's whole state as one pytree, and the fleet's objectives as one compiled choice."""
+"""A run's whole state as one pytree."""
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -10,10 +9,9 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from elbax import _keys
-from elbax._errors import InputError
-from elbax._types import LogWeights, PRNGKey, PyTree
+from elbax._types import PRNGKey, PyTree
 from elbax.models.interface import Model
-from elbax.objectives import Channels, Objective
+from elbax.training.adaptive import Adaptive
 from elbax.training.config import RunSpec, TrainConfig
 
 OK, DIVERGED = 0, 1
@@ -26,6 +24,7 @@ class Sums(NamedTuple):
     steps: Float[Array, ""]
     bound: Float[Array, ""]
     inference_bound: Float[Array, ""]
+    annealed_bound: Float[Array, ""]
     ess: Float[Array, ""]
     grad_norm: Float[Array, ""]
     num_nonfinite: Float[Array, ""]
@@ -35,7 +34,8 @@ class RunState(NamedTuple):
     """Everything a run is: what a checkpoint holds, and what a fleet stacks.
 
     `params` is the model with its arrays only. `kind` says which of the fleet's objectives it
-    trains, `hyper` holds that objective's numbers (beta), so that neither needs a new program.
+    trains, `hyper` holds that objective's numbers (beta), so that neither needs a new program;
+    `adaptive` is what the objective learns beside the model.
     """
 
     params: PyTree
@@ -44,53 +44,10 @@ class RunState(NamedTuple):
     key: PRNGKey
     kind: Int[Array, ""]
     hyper: Float[Array, " h"]
+    adaptive: Adaptive
     learning_rate: Float[Array, ""]
     status: Int[Array, ""]
     sums: Sums
-
-
-class ObjectiveTable:
-    """The distinct objectives of a fleet, told apart by structure, with their numbers aside.
-
-    Two CIWAEs that differ in beta are one kind with two `hyper`; the compiled program holds one
-    branch for each kind and depends on nothing else.
-    """
-
-    def __init__(self, objectives: Sequence[Objective]):
-        self._check_samples(objectives)
-        flat = [jax.tree.flatten(objective) for objective in objectives]
-        self.kinds = list(dict.fromkeys(structure for _, structure in flat))
-        self.num_samples = objectives[0].num_samples
-        width = max(len(leaves) for leaves, _ in flat)
-        self.kind = [self.kinds.index(structure) for _, structure in flat]
-        self.hyper = [
-            jnp.zeros(width).at[: len(leaves)].set(jnp.asarray(leaves, jnp.float32))
-            for leaves, _ in flat
-        ]
-
-    @staticmethod
-    def _check_samples(objectives: Sequence[Objective]) -> None:
-        counts = {objective.num_samples for objective in objectives}
-        if len(counts) > 1:
-            raise InputError(
-                "expected every objective of a fleet to draw equally many samples, so that they "
-                f"share one program; got {sorted(counts)}. Match m * k, or train them apart."
-            )
-
-    def channels(self, kind: Array, hyper: Array, log_w: LogWeights) -> Channels:
-        """The channels of the run's own objective, chosen when the program runs."""
-        branches = [self._branch(structure) for structure in self.kinds]
-        # A switch even for one kind: a run alone then compiles to the arithmetic it has in a
-        # fleet, and the two agree bit for bit.
-        return jax.lax.switch(kind, branches if len(branches) > 1 else branches * 2, hyper, log_w)
-
-    @staticmethod
-    def _branch(structure) -> Callable[[Array, LogWeights], Channels]:
-        def channels(hyper: Array, log_w: LogWeights) -> Channels:
-            leaves = [hyper[i].astype(log_w.dtype) for i in range(structure.num_leaves)]
-            return jax.tree.unflatten(structure, leaves).channels(log_w)
-
-        return channels
 
 
 def optimizer(config: TrainConfig) -> optax.GradientTransformation:
@@ -99,7 +56,7 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def initial_state(
-    model: Model, run: RunSpec, config: TrainConfig, kind: int, hyper: Array
+    model: Model, run: RunSpec, config: TrainConfig, kind: int, hyper: Array, adaptive: Adaptive
 ) -> RunState:
     """The state before the first step."""
     rate = config.learning_rate if run.learning_rate is None else run.learning_rate
@@ -111,6 +68,7 @@ def initial_state(
         key=run_key(run.seed),
         kind=jnp.asarray(kind, jnp.int32),
         hyper=hyper,
+        adaptive=adaptive,
         learning_rate=jnp.asarray(rate, jnp.float32),
         status=jnp.asarray(OK, jnp.int32),
         sums=Sums(*(jnp.zeros(()) for _ in Sums._fields)),

@@ -12,11 +12,15 @@ from jaxtyping import Array, Float, Int, Num
 from elbax import _keys
 from elbax._types import PyTree
 from elbax.data.binarise import binarise_batch, to_float
-from elbax.gradients import Info, routed
+from elbax.gradients import Info, Plan, routed
 from elbax.models.interface import Model
+from elbax.objectives import Needs
+from elbax.rules import Context
+from elbax.training.adaptive import Adaptive, LearnedNumber
 from elbax.training.config import TrainConfig
 from elbax.training.schedules import learning_rate_factor
-from elbax.training.state import DIVERGED, OK, ObjectiveTable, RunState, Sums, optimizer
+from elbax.training.state import DIVERGED, OK, RunState, Sums, optimizer
+from elbax.training.table import Moment, ObjectiveTable
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,25 @@ class Program:
         return num_data // self.config.batch_size
 
     def chunk(
-        self, state: RunState, images: Num[Array, "n ..."], num_steps: Int[Array, ""]
+        self,
+        state: RunState,
+        images: Num[Array, "n ..."],
+        num_steps: Int[Array, ""],
+        needs: Needs,
     ) -> RunState:
         """Take `num_steps` steps, none of them past the end of the current epoch.
 
+        `needs` is fixed when the program is compiled: passes no run asks for are left out of it.
         What a step draws depends on the run's key and the step alone, and sums run over the
         whole epoch: cutting an epoch in other chunks changes no bit.
         """
         per_epoch = self.steps_per_epoch(images.shape[0])
         order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
         order = jax.random.permutation(order_key, images.shape[0])
-        body = partial(self._indexed_step, order=order, images=images)
+        body = partial(self._indexed_step, order=order, images=images, needs=needs)
         return jax.lax.fori_loop(0, num_steps, lambda _, state: body(state), state)
 
-    def _indexed_step(self, state: RunState, *, order, images) -> RunState:
+    def _indexed_step(self, state: RunState, *, order, images, needs: Needs) -> RunState:
         """Gather the step's minibatch and take the step."""
         size = self.config.batch_size
         position = state.step % self.steps_per_epoch(images.shape[0])
@@ -57,28 +66,71 @@ class Program:
         else:
             x = to_float(rows, self.levels)
         num_steps = self.config.epochs * self.steps_per_epoch(images.shape[0])
-        return self._step(state, x, first=position == 0, num_steps=num_steps)
+        return self._step(state, x, first=position == 0, num_steps=num_steps, needs=needs)
 
-    def _step(self, state: RunState, x: Float[Array, "b ..."], *, first, num_steps) -> RunState:
+    def _step(self, state: RunState, x: Float[Array, "b ..."], *, first, num_steps, needs):
         """Gradient, Adam, sums. A run that turns non-finite keeps its last parameters."""
         model = eqx.combine(state.params, self.static_model)
-        channels = partial(self.objectives.channels, state.kind, state.hyper)
+        now = self._moment(state, num_steps)
+        plan = self._plan(state, now, x, needs)
         noise = _keys.step_key(state.key, "noise", state.step)
-        (value, info), gradients = routed(self.objectives.num_samples, channels, model, x, noise)
+        (value, info), gradients = routed(plan, model, x, noise)
 
         norm = optax.tree.norm(gradients)
         good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
-        gradients = self._ascent(gradients, norm, good)
-        direction, adam = optimizer(self.config).update(gradients, state.optimizer)
+        ascent = self._ascent(gradients, norm, good)
+        direction, adam = optimizer(self.config).update(ascent, state.optimizer)
         factor = learning_rate_factor(self.config.schedule, num_steps, state.step)
         rate = jnp.where(good, state.learning_rate * factor, 0)
+        adaptive = self._adapted(state, now, x, needs, info, gradients.inference)
         return state._replace(
             params=jax.tree.map(lambda p, d: p + rate * d, state.params, direction),
             optimizer=adam,
             step=state.step + 1,
+            adaptive=jax.tree.map(
+                lambda new, old: jnp.where(good, new, old), adaptive, state.adaptive
+            ),
             status=jnp.where(good, state.status, DIVERGED),
             sums=_accumulate(state.sums, first, value, info, norm),
         )
+
+    def _moment(self, state: RunState, num_steps) -> Moment:
+        epoch = state.step * (self.config.epochs / num_steps)
+        learned = state.adaptive.learned
+        value = jnp.zeros(()) if learned is None else learned.value
+        return Moment(state.kind, state.hyper, epoch, value)
+
+    def _plan(self, state: RunState, now: Moment, x, needs: Needs) -> Plan:
+        """What the routing does at this step."""
+        kl_weight = self.objectives.kl_weight(now) if needs.annealed else 1.0
+        baseline = state.adaptive.baseline
+        context = baseline.context(x) if needs.baseline and baseline is not None else Context()
+        context = Context(*map(jnp.asarray, context._replace(kl_weight=kl_weight)))
+        return Plan(
+            num_samples=self.objectives.num_samples,
+            channels=partial(self.objectives.channels, now, context),
+            needs=needs,
+            kl_weight=kl_weight,
+            noise=partial(self.objectives.noise, now, context) if needs.noise else None,
+        )
+
+    def _adapted(self, state: RunState, now: Moment, x, needs: Needs, info: Info, gradient):
+        """What the objective learns beside the model, after this step."""
+        baseline, learned = state.adaptive
+        if needs.baseline and baseline is not None:
+            baseline = baseline.updated(x, info.signal, info.finite)
+        if needs.learns and learned is not None:
+            learned = self._learned(learned, now, needs, info, gradient)
+        return Adaptive(baseline, learned)
+
+    def _learned(self, learned: LearnedNumber, now: Moment, needs: Needs, info: Info, gradient):
+        """The learned number after this step, the way its own objective says."""
+        along_bound, along_noise = self.objectives.directions(now)
+        slope = along_bound * self.objectives.slope(now, info.log_w, info.finite)
+        if needs.noise:
+            learned = learned.observed(gradient, info.noise)
+            slope += jnp.where(along_noise == 0, 0, along_noise * learned.noise_slope())
+        return learned.moved(slope)
 
     def _ascent(self, gradients: Model, norm: Array, good: Array) -> PyTree:
         """The gradient of the sum over the minibatch (Adam's epsilon refers to it), clipped."""
@@ -93,6 +145,7 @@ def _accumulate(sums: Sums, first: Array, value: Array, info: Info, norm: Array)
         steps=jnp.ones(()),
         bound=value,
         inference_bound=jnp.mean(info.inference_bound, where=info.finite),
+        annealed_bound=jnp.mean(info.annealed_bound, where=info.finite),
         ess=jnp.mean(info.ess),
         grad_norm=norm,
         num_nonfinite=jnp.sum(~info.finite).astype(jnp.float32),

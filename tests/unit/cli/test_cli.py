@@ -87,6 +87,7 @@ def test_samples_are_saved(compared, tmp_path, capsys):
 def test_a_finished_run_resumes_to_nothing_and_is_evaluated_again(compared, capsys):
     words = ["compare", "--methods", "vae(4)", "ciwae(k=4, beta=0.5)", "--seeds", "0", "1"]
     arguments = [*words, *TINY, "--ks", "1", "4", "16", "--out", str(compared[0])]
+    assert main(["evaluate", str(compared[0]), "--ks", "1", "4", "16"]) == 0
     before = (compared[0] / "results.json").read_bytes()
     assert main([*arguments, "--resume"]) == 0
     after = json.loads((compared[0] / "results.json").read_text())

@@ -11,8 +11,8 @@ import scipy.stats
 from elbax import ModelConfig, one_layer
 from elbax._errors import InputError
 from elbax.models.config import LARGER, PRESETS, REFERENCE
+from elbax.models.heads import NormalHead
 from elbax.models.networks import MLP, Linear
-from elbax.models.one_layer import NormalHead
 
 KEY = jax.random.key(81)
 SMALL = ModelConfig(hidden=(5,), latents=2)
@@ -230,8 +230,9 @@ def test_the_prior_is_standard_normal():
 WRONG = {
     "scale": (ModelConfig(scale="softpluss"), "unknown scale 'softpluss'; did you mean 'softplus'"),
     "likelihood": (ModelConfig(likelihood="normal"), "unknown likelihood 'normal'.*Known: bern"),
-    "latents": (ModelConfig(latents=0), r"expected layer sizes >= 1; got \(200, 200\) and 0"),
-    "hidden": (ModelConfig(hidden=(3, -1)), r"expected layer sizes >= 1; got \(3, -1\) and 50"),
+    "latents": (ModelConfig(latents=0), r"layers with sizes >= 1; got hidden \(200, 200\) and"),
+    "hidden": (ModelConfig(hidden=(3, -1)), r"layers with sizes >= 1; got hidden \(3, -1\)"),
+    "discrete": (PRESETS["sbn"], r"one layer of normal latents .* Take `elbax.hierarchical`"),
     "floor": (ModelConfig(scale_floor=-1e-3), "expected scale_floor >= 0; got -0.001"),
 }
 
@@ -243,7 +244,7 @@ def test_wrong_configs_are_refused_with_a_sentence(name):
         one_layer((4,), config, key=KEY)
 
 
-@pytest.mark.parametrize("config", [*PRESETS.values(), SMALL, ModelConfig(hidden=())])
+@pytest.mark.parametrize("config", [REFERENCE, LARGER, SMALL, ModelConfig(hidden=())])
 def test_good_configs_are_let_through(config):
     shapes((4,), config)
 

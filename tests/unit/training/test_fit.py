@@ -137,7 +137,7 @@ def holed(value: float) -> np.ndarray:
         ({"objectives": "iwae(q=4)"}, "unknown argument of iwae 'q'"),
         ({"objectives": "ciwae(k=4, beta=1.5)"}, r"expected beta in \[0, 1\]"),
         ({"objectives": ["iwae(k=4)", "vae(m=8)"]}, r"draw equally many samples.*got \[4, 8\]"),
-        ({"model": elbax.ModelConfig(hidden=(0,))}, "expected layer sizes >= 1"),
+        ({"model": elbax.ModelConfig(hidden=(0,))}, "expected one or more layers with sizes >= 1"),
         ({"model": elbax.ModelConfig(likelihood="poisson")}, "unknown likelihood 'poisson'"),
         ({"fleet_map": "vmpa"}, "unknown fleet map 'vmpa'; did you mean 'vmap'"),
     ],

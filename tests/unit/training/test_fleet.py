@@ -13,10 +13,11 @@ import safetensors.numpy
 
 import elbax
 from elbax import bounds
-from elbax.objectives import parse
+from elbax.methods import parse
 from elbax.training.fleet import Fleet
 from elbax.training.folder import newest_checkpoint
-from elbax.training.state import DIVERGED, OK, ObjectiveTable, init_key
+from elbax.training.state import DIVERGED, OK, init_key
+from elbax.training.table import ObjectiveTable
 
 from .runs import MODEL, all_finite, binary_images, bits, build, model_bits, train
 

@@ -1,0 +1,20 @@
+"""Multi-sample bounds: functions of the log-weights `log_w [K, B]`, and their derivatives."""
+
+from elbax.bounds.abstract import AbstractBound, Custom
+from elbax.bounds.importance import CIWAE, IWAE, MIWAE, VAE
+from elbax.bounds.jackknife import JVI
+from elbax.bounds.renyi import Renyi, Tempered
+from elbax.bounds.thermodynamic import TVO
+
+__all__ = [
+    "CIWAE",
+    "IWAE",
+    "JVI",
+    "MIWAE",
+    "TVO",
+    "VAE",
+    "AbstractBound",
+    "Custom",
+    "Renyi",
+    "Tempered",
+]

@@ -1,0 +1,360 @@
+"""The methods of the literature by name, in Python and as texts: "piwae(m=8, k=8)"."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+from elbax import bounds
+from elbax._errors import InputError, unknown
+from elbax._types import Scalar
+from elbax.bounds import AbstractBound, Tempered
+from elbax.bounds.thermodynamic import KNOTS
+from elbax.courses import Learned, Number, Ramp
+from elbax.objectives import Objective
+from elbax.rules import AbstractRule, rule_text
+
+Rule = AbstractRule | str
+
+
+def vae(
+    m: int = 64,
+    *,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+    alpha_warmup: float | int = 0,
+) -> Objective:
+    """The ELBO with m samples per datum (Kingma & Welling 2014, eq. 7).
+
+    Args:
+        m: samples per datum.
+        gradient: the inference network's gradient rule, a name or your own.
+        warmup: epochs over which the weight of the KL term rises from 0 to 1; 0 is no warm-up.
+        alpha_warmup: epochs over which alpha falls from 1 (the ELBO) to 0 (the bound itself);
+            0 is no warm-up. The ELBO has nothing to warm up to.
+
+    >>> vae(m=8).generative
+    VAE(m=8)
+    """
+    if alpha_warmup:
+        raise InputError("expected no alpha_warmup for vae: it starts at the ELBO, which vae is.")
+    return _composed(bounds.VAE(m), bounds.VAE(m), gradient, warmup, 0)
+
+
+def iwae(
+    k: int = 64,
+    *,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+    alpha_warmup: float | int = 0,
+) -> Objective:
+    """The importance-weighted bound with k samples (Burda et al. 2015, eq. 8).
+
+    The arguments that have names only are those of `vae`.
+
+    >>> iwae(k=8).num_samples
+    8
+    """
+    return _composed(bounds.IWAE(k), bounds.IWAE(k), gradient, warmup, alpha_warmup)
+
+
+def miwae(
+    m: int = 8,
+    k: int = 8,
+    *,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+    alpha_warmup: float | int = 0,
+) -> Objective:
+    """The mean of m importance-weighted bounds of k samples (Rainforth et al. 2018, section 4).
+
+    >>> miwae(m=4, k=16).num_samples
+    64
+    """
+    return _composed(bounds.MIWAE(m, k), bounds.MIWAE(m, k), gradient, warmup, alpha_warmup)
+
+
+def piwae(
+    m: int = 8,
+    k: int = 8,
+    *,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+    alpha_warmup: float | int = 0,
+) -> Objective:
+    """IWAE(m k) for the generative network, MIWAE(m, k) for the inference network.
+
+    References: Rainforth et al. 2018, Tighter variational bounds are not necessarily better,
+    section 4 (PIWAE).
+
+    >>> piwae(m=4, k=16).inference
+    MIWAE(m=4, k=16)
+    """
+    inference = bounds.MIWAE(m, k)
+    return _composed(bounds.IWAE(m * k), inference, gradient, warmup, alpha_warmup)
+
+
+def ciwae(
+    k: int = 64,
+    beta: Number = 0.5,
+    *,
+    learn: str | None = None,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+    alpha_warmup: float | int = 0,
+) -> Objective:
+    """Beta times the ELBO plus (1 - beta) times IWAE, same samples (Rainforth et al. 2018).
+
+    Args:
+        k: samples per datum.
+        beta: a number in [0, 1], or a `Ramp`.
+        learn: learn beta, starting from the number given: "noise" (down the relative noise of
+            the inference network's gradient), "ascend" (up the bound: ends at 0) or "descend"
+            (down the bound: ends at 1).
+        gradient: as for `vae`, and so the others.
+        warmup: epochs of KL warm-up.
+        alpha_warmup: epochs of Renyi warm-up.
+
+    >>> ciwae(k=8, beta=0.05).generative
+    CIWAE(k=8, beta=0.05)
+    """
+    if learn is not None:
+        if isinstance(beta, Ramp | Learned):
+            raise InputError(f"expected one number for a learned beta to start from; got {beta}.")
+        beta = Learned(beta, learn)
+    bound = bounds.CIWAE(k, beta)
+    return _composed(bound, bound, gradient, warmup, alpha_warmup)
+
+
+def renyi(
+    k: int = 64, alpha: Number = 0.5, *, gradient: Rule = "reparam", warmup: float | int = 0
+) -> Objective:
+    """The VR-IWAE bound of order alpha, a number in [0, 1] or a `Ramp` (Daudel et al. 2023).
+
+    >>> renyi(k=8, alpha=0.2).generative
+    Renyi(k=8, alpha=0.2)
+    """
+    return _composed(bounds.Renyi(k, alpha), bounds.Renyi(k, alpha), gradient, warmup, 0)
+
+
+def jvi(k: int = 64, *, gradient: Rule = "reparam", warmup: float | int = 0) -> Objective:
+    """The jackknife of order 1, an estimate of log p(x) and no bound (Nowozin 2018).
+
+    >>> jvi(k=8).generative
+    JVI(k=8)
+    """
+    return _composed(bounds.JVI(k), bounds.JVI(k), gradient, warmup, 0)
+
+
+def tvo(
+    k: int = 64,
+    knots: tuple[float, ...] = KNOTS,
+    *,
+    gradient: Rule = "reparam",
+    warmup: float | int = 0,
+) -> Objective:
+    """The thermodynamic objective over the given left ends of intervals (Masrani et al. 2019).
+
+    >>> tvo(k=8, knots=(0.0, 0.1)).generative
+    TVO(k=8, knots=(0.0, 0.1))
+    """
+    return _composed(bounds.TVO(k, knots), bounds.TVO(k, knots), gradient, warmup, 0)
+
+
+def rws(k: int = 64, *, gradient: Rule = "wake", warmup: float | int = 0) -> Objective:
+    """Reweighted wake-sleep: IWAE for the generative network, wake and sleep for the other.
+
+    `gradient` is "wake", "sleep", "wake-sleep" (half of each; "wake-sleep:0.8" gives the share of
+    wake) or, for reparameterized latents, "wake-dreg" (Bornschein & Bengio 2015).
+
+    >>> rule_text(rws(k=8).gradient)
+    'wake'
+    """
+    return _composed(bounds.IWAE(k), bounds.IWAE(k), gradient, warmup, 0)
+
+
+def _composed(
+    generative: AbstractBound, inference: AbstractBound, gradient, warmup, alpha_warmup
+) -> Objective:
+    if alpha_warmup:
+        alpha = Ramp(1.0, 0.0, alpha_warmup)
+        generative, inference = Tempered(generative, alpha), Tempered(inference, alpha)
+    return Objective(generative, inference, gradient, Ramp(0.0, 1.0, warmup) if warmup else None)
+
+
+METHODS: dict[str, Callable[..., Objective]] = {
+    "vae": vae,
+    "iwae": iwae,
+    "miwae": miwae,
+    "piwae": piwae,
+    "ciwae": ciwae,
+    "renyi": renyi,
+    "jvi": jvi,
+    "tvo": tvo,
+    "rws": rws,
+}
+
+
+def parse(spec: str) -> Objective:
+    """The objective that a text such as "piwae(m=8, k=8, gradient=dreg)" names.
+
+    Omitted arguments take their defaults, and numbers may go by position: "miwae(8, 8)". A
+    number may be a linear course over epochs, start:end:epochs: "ciwae(64, beta=1:0:50)"; the
+    knots of tvo are separated likewise. Values are literals; nothing is evaluated.
+
+    Raises:
+        InputError: unknown method or argument, or a value out of range.
+
+    >>> parse("ciwae(k=8, beta=0.5)").generative
+    CIWAE(k=8, beta=0.5)
+    """
+    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", spec)
+    if match is None:
+        raise InputError(f"expected a method such as 'miwae(m=8, k=8)'; got '{spec}'.")
+    name, arguments = match[1].lower(), match[2] or ""
+    if name not in METHODS:
+        raise InputError(unknown("method", name, METHODS))
+    parameters = inspect.signature(METHODS[name]).parameters
+    numbers = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    values: dict[str, Any] = {}
+    for position, part in enumerate(filter(None, map(str.strip, arguments.split(",")))):
+        key, equals, text = (piece.strip() for piece in part.partition("="))
+        if not equals:  # by position: miwae(8, 8)
+            key, text = (numbers[position] if position < len(numbers) else part), key
+        if key not in parameters:
+            raise InputError(unknown(f"argument of {name}", key, parameters))
+        if key in values or (not equals and len(values) < position):
+            raise InputError(f"expected each argument of {name} once, in order; got '{spec}'.")
+        values[key] = _READERS.get(key, _number)(name, key, text)
+    return METHODS[name](**values)
+
+
+def _number(method: str, key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"expected a whole number for {key} of {method}; got '{text}'.") from None
+
+
+def _course(method: str, key: str, text: str) -> float | Ramp:
+    values = _floats(method, key, text, "a number, or start:end:epochs,")
+    if len(values) not in (1, 3):
+        raise InputError(
+            f"expected a number, or start:end:epochs, for {key} of {method}; got '{text}'."
+        )
+    return values[0] if len(values) == 1 else Ramp(*values)
+
+
+def _knots(method: str, key: str, text: str) -> tuple[float, ...]:
+    return _floats(method, key, text, "numbers separated by colons")
+
+
+def _epochs(method: str, key: str, text: str) -> float:
+    (value, *rest) = _floats(method, key, text, "a number of epochs >= 0")
+    if rest or not value >= 0:
+        raise InputError(f"expected a number of epochs >= 0 for {key} of {method}; got '{text}'.")
+    return value
+
+
+def _floats(method: str, key: str, text: str, expected: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(":")))
+    except ValueError:
+        raise InputError(f"expected {expected} for {key} of {method}; got '{text}'.") from None
+
+
+def _text(method: str, key: str, text: str) -> str:
+    return text
+
+
+_READERS: dict[str, Callable[[str, str, str], Any]] = {
+    "beta": _course,
+    "alpha": _course,
+    "knots": _knots,
+    "warmup": _epochs,
+    "alpha_warmup": _epochs,
+    "gradient": _text,
+    "learn": _text,
+}
+
+
+def describe(objective: Objective) -> str:
+    """The text that names an objective; `parse` reads it back for every built-in method.
+
+    >>> describe(piwae(m=2, k=4, gradient="dreg"))
+    'piwae(m=2, k=4, gradient=dreg)'
+    """
+    generative, inference = objective.generative, objective.inference
+    warmups = []
+    if (epochs := _warmup_epochs(objective.kl_weight, 0, 1)) is not None:
+        warmups.append(f"warmup={_plain(epochs)}")
+    elif objective.kl_weight is not None:
+        warmups.append(f"kl_weight={_plain(objective.kl_weight)}")
+    if isinstance(generative, Tempered) and isinstance(inference, Tempered):
+        if (epochs := _warmup_epochs(inference.alpha, 1, 0)) is not None:
+            warmups.append(f"alpha_warmup={_plain(epochs)}")
+            generative, inference = generative.bound, inference.bound
+    name, arguments = _named(generative, inference)
+    rule = rule_text(objective.gradient)
+    if name == "iwae" and rule.startswith(("wake", "sleep")) and "alpha" not in str(warmups):
+        name = "rws"
+    if rule != ("wake" if name == "rws" else "reparam"):
+        arguments.append(f"gradient={rule}")
+    return f"{name}({', '.join(arguments + warmups)})"
+
+
+def _named(generative: AbstractBound, inference: AbstractBound) -> tuple[str, list[str]]:
+    if type(generative) is bounds.IWAE and type(inference) is bounds.MIWAE:
+        if generative.num_samples == inference.num_samples:
+            return "piwae", _arguments(inference)
+    if eqx.tree_equal(generative, inference):
+        return type(inference).__name__.lower(), _arguments(inference)
+    name = f"{type(generative).__name__}-{type(inference).__name__}".lower()
+    return name, _arguments(generative) + _arguments(inference)
+
+
+def _warmup_epochs(number: Number | None, start: int, end: int) -> Scalar | None:
+    """The epochs of a ramp from `start` to `end`; None for anything else."""
+    if isinstance(number, Ramp) and (number.start, number.end) == (start, end):
+        return number.epochs
+    return None
+
+
+def _arguments(bound: AbstractBound) -> list[str]:
+    values = {field.name: getattr(bound, field.name) for field in dataclasses.fields(bound)}
+    learned = [f"learn={v.by}" for v in values.values() if isinstance(v, Learned)]
+    return [f"{name}={_plain(value)}" for name, value in values.items()] + learned
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Ramp):
+        return ":".join(map(_plain, (value.start, value.end, value.epochs)))
+    if isinstance(value, Learned):
+        return _plain(value.start)
+    if isinstance(value, tuple):
+        return ":".join(map(_plain, value))
+    return str(getattr(value, "__name__", value)).removesuffix(".0")
+
+
+def label(spec: str) -> str:
+    """A method's short name for tables and figures, from a text as `describe` gives it.
+
+    >>> label("miwae(m=8, k=8)"), label("ciwae(k=64, beta=0.5, gradient=dreg)")
+    ('MIWAE(8,8)', 'CIWAE(64,0.5) dreg')
+    """
+    name = spec.partition("(")[0].strip()
+    pieces = re.findall(r"(\w+)\s*=\s*([^,)\s]+)", spec)
+    words = [
+        value if key == "gradient" else f"{key.replace('_', '-')} {value}"
+        for key, value in pieces
+        if key in _SAID and value != "reparam"
+    ]
+    numbers = ",".join(value for key, value in pieces if key not in _SAID)
+    head = f"{name.upper()}({numbers})" if numbers else name.upper()
+    return " ".join([head, *words])
+
+
+_SAID = ("gradient", "learn", "warmup", "alpha_warmup", "kl_weight")  # said in words, not numbers

@@ -1,0 +1,71 @@
+"""The rules by name, as texts and command lines give them: "dreg", "ovis:0.5"."""
+
+from collections.abc import Callable
+
+from elbax._errors import InputError, unknown
+from elbax.rules.abstract import AbstractRule
+from elbax.rules.path import STL, DReG, GDReG, Reparameterized
+from elbax.rules.score import NVIL, OVIS, VIMCO, ScoreFunction
+from elbax.rules.wake import RWS, RWSDReG
+
+RULES: dict[str, AbstractRule] = {
+    "reparam": Reparameterized(),
+    "stl": STL(),
+    "dreg": DReG(),
+    "gdreg": GDReG(),
+    "score": ScoreFunction(),
+    "vimco": VIMCO(),
+    "vimco-geometric": VIMCO("geometric"),
+    "nvil": NVIL(),
+    "ovis": OVIS(),
+    "wake": RWS(),
+    "sleep": RWS(wake=0.0, sleep=1.0),
+    "wake-sleep": RWS(wake=0.5, sleep=0.5),
+    "wake-dreg": RWSDReG(),
+}
+
+# Rules that take a number after a colon.
+_NUMBERED: dict[str, Callable[[float], AbstractRule]] = {
+    "ovis": OVIS,
+    "wake-sleep": lambda wake: RWS(wake=wake, sleep=1 - wake),
+}
+
+
+def rule_named(text: str) -> AbstractRule:
+    """The rule that a text names, such as "dreg", "ovis:0.5" or "wake-sleep:0.8".
+
+    The number is OVIS's gamma, or the share of the wake-phase update.
+
+    >>> rule_named("dreg")
+    DReG()
+    >>> rule_named("ovis:0.5")
+    OVIS(gamma=0.5)
+    """
+    name, colon, number = text.partition(":")
+    if name not in RULES:
+        raise InputError(unknown("gradient rule", name, RULES))
+    if not colon:
+        return RULES[name]
+    if name not in _NUMBERED:
+        raise InputError(f"expected no number for gradient rule '{name}'; got '{text}'.")
+    try:
+        value = float(number)
+    except ValueError:
+        raise InputError(f"expected a number after '{name}:'; got '{number}'.") from None
+    return _NUMBERED[name](value)
+
+
+def rule_text(rule: AbstractRule) -> str:
+    """The text that names a rule; `rule_named` reads it back for every built-in one.
+
+    >>> rule_text(DReG()), rule_text(OVIS(0.25))
+    ('dreg', 'ovis:0.25')
+    """
+    named = next((name for name, known in RULES.items() if known == rule), None)
+    if named is not None:
+        return named
+    if isinstance(rule, OVIS):
+        return f"ovis:{rule.gamma}"
+    if isinstance(rule, RWS) and rule.wake + rule.sleep == 1:
+        return f"wake-sleep:{rule.wake}"
+    return type(rule).__name__.lower()
