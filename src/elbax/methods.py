@@ -281,6 +281,9 @@ _READERS: dict[str, Callable[[str, str, str], Any]] = {
 }
 
 
+_WAKE_SLEEP = ("wake", "sleep")  # rules that make of IWAE what is called reweighted wake-sleep
+
+
 def describe(objective: Objective) -> str:
     """The text that names an objective; `parse` reads it back for every built-in method.
 
@@ -299,7 +302,7 @@ def describe(objective: Objective) -> str:
             generative, inference = generative.bound, inference.bound
     name, arguments = _named(generative, inference)
     rule = rule_text(objective.gradient)
-    if name == "iwae" and rule.startswith(("wake", "sleep")) and "alpha" not in str(warmups):
+    if name == "iwae" and generative is objective.generative and rule.startswith(_WAKE_SLEEP):
         name = "rws"
     if rule != ("wake" if name == "rws" else "reparam"):
         arguments.append(f"gradient={rule}")

@@ -209,3 +209,39 @@ def test_dead_weights_leave_a_finite_gradient():
     (value, _), gradients = step(model, x[1:], key=key)
     assert jnp.isnan(value)
     assert not any(leaf.any() for leaf in jax.tree.leaves(gradients))
+
+
+EXTREME_RULES = {"bernoulli": ("vimco", "score", "wake"), "normal": ("reparam", "dreg", "vimco")}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("latent", EXTREME_RULES)
+def test_values_and_gradients_are_finite_at_extreme_parameters(latent, precision):
+    """Logits of +-100 for data and latents, scales of 1e-6: nothing overflows."""
+    with jax.enable_x64(precision == "float64"):
+        config = elbax.ModelConfig(hidden=(), latents=(3,), latent=latent)
+        model = elbax.hierarchical((4,), config, key=jax.random.key(0))
+        extreme = jnp.array([100.0, -100.0, 100.0])
+        if latent == "bernoulli":
+            where = lambda m: [m.inference.encoders[0].logits.bias, m.generative.prior.logits]  # noqa: E731
+            new = [extreme, -extreme]
+        else:
+            where = lambda m: [m.inference.encoders[0].scale.bias]  # noqa: E731
+            new = [jnp.full(3, -200.0)]  # the floor of 1e-6 is all that is left
+        model = eqx.tree_at(where, model, new)
+        output = jnp.array([100.0, -100.0, 100.0, -100.0])
+        model = eqx.tree_at(lambda m: m.generative.decoders[0].logits.bias, model, output)
+        model = jax.tree.map(lambda a: a.astype(precision), model)
+        x = jnp.asarray([[0, 1, 1, 0], [1, 0, 1, 0]], precision)
+
+        @eqx.filter_jit
+        def run(model, objective):
+            return elbax.value_and_grad(objective)(model, x, key=jax.random.key(1))
+
+        for rule in EXTREME_RULES[latent]:
+            (value, info), gradients = run(model, elbax.iwae(4, gradient=rule))
+            assert bool(jnp.isfinite(value))
+            assert bool(info.finite.all())
+            leaves = jax.tree.leaves(gradients)
+            assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
+            assert {leaf.dtype.name for leaf in leaves} == {precision}

@@ -92,21 +92,24 @@ def learning_curves(run_results: RunResults) -> Figure:
     """
     numbers = series.learning_curves(run_results)
     _require(numbers, "metrics.jsonl holds no epoch of a run that finished; train for one epoch")
-    figure, axes = _axes()
-    for place, curve in enumerate(numbers["methods"]):
-        color, line, marker = _STYLES[place % len(_STYLES)]
-        epochs, mean = np.array(curve["epochs"]), np.array(curve["mean"])
-        sd = np.array([0.0 if one is None else one for one in curve["sd"]])
-        every = max(1, len(epochs) // 5)
-        first = place * every // len(numbers["methods"])  # markers beside, not upon, each other
-        axes.plot(epochs, mean, color=color, ls=line, marker=marker, markevery=(first, every))
-        axes.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
-    seeds = any(count > 1 for curve in numbers["methods"] for count in curve["num_runs"])
-    axes.set_xlabel("epoch" + (" (band: ± sd over seeds)" if seeds else ""))
+    figure, axes = _against_epoch(numbers)
     axes.set_ylabel(f"{numbers['name']}, nats")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     _fit_late(axes, numbers)
-    _legend(figure, numbers)
+    return figure
+
+
+@_style()
+def courses(run_results: RunResults) -> Figure:
+    """The numbers of objectives that change while training against epoch, band as above.
+
+    Raises:
+        InputError: if no objective has such a number.
+    """
+    numbers = series.courses(run_results)
+    _require(numbers, "no objective of these runs has a number that changes while training")
+    figure, axes = _against_epoch(numbers)
+    axes.set_ylabel(numbers["name"])
+    axes.set_ylim(-0.03, 1.03)
     return figure
 
 
@@ -250,6 +253,24 @@ def plain(label: str, most: int = 34) -> str:
 def _axes() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     return figure, figure.subplots()
+
+
+def _against_epoch(numbers: Series) -> tuple[Figure, Axes]:
+    """One line per method, with a band of +- sd over seeds."""
+    figure, axes = _axes()
+    for place, curve in enumerate(numbers["methods"]):
+        color, line, marker = _STYLES[place % len(_STYLES)]
+        epochs, mean = np.array(curve["epochs"]), np.array(curve["mean"])
+        sd = np.array([0.0 if one is None else one for one in curve["sd"]])
+        every = max(1, len(epochs) // 5)
+        first = place * every // len(numbers["methods"])  # markers beside, not upon, each other
+        axes.plot(epochs, mean, color=color, ls=line, marker=marker, markevery=(first, every))
+        axes.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
+    seeds = any(count > 1 for curve in numbers["methods"] for count in curve["num_runs"])
+    axes.set_xlabel("epoch" + (" (band: ± sd over seeds)" if seeds else ""))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    _legend(figure, numbers)
+    return figure, axes
 
 
 def _legend(figure: Figure, numbers: Series) -> None:

@@ -117,6 +117,18 @@ def _plates(run_results: RunResults) -> Iterator[Plate]:
         figure=figures.learning_curves(run_results) if curves["methods"] else None,
         missing="No epoch of a finished run was recorded.",
     )
+    numbers = series.courses(run_results)
+    if numbers["methods"]:
+        yield Plate(
+            name="courses",
+            title=f"Course of {numbers['name']}",
+            caption="The numbers of the objectives that change while training, at the end of each "
+            "epoch: mean over the seeds, with a band of one standard deviation.",
+            alt=f"Line chart of {numbers['name']} against epoch; at the end, {_ends(numbers)}.",
+            numbers=numbers,
+            figure=figures.courses(run_results),
+            missing="",
+        )
     bounds = series.bounds_by_k(run_results.results)
     yield Plate(
         name="bounds-by-k",

@@ -22,10 +22,7 @@ def learning_curves(run_results: RunResults) -> Series:
         is null where there is one run. `methods` is empty where no epoch was recorded.
     """
     methods = by_method(run_results.results)
-    entries: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for entry in run_results.metrics:
-        seen = entries[entry["run"]].get(entry["epoch"], {})
-        entries[entry["run"]][entry["epoch"]] = {**seen, **entry}
+    entries = _by_run(run_results)
     held_out = sorted(
         {int(key[5:]) for entry in run_results.metrics for key in entry if _IWAE.fullmatch(key)}
     )
@@ -36,6 +33,26 @@ def learning_curves(run_results: RunResults) -> Series:
             return _series(f"iwae_{held_out[-1]}", name, curves)
     curves = [_curve(method, "bound", entries) for method in methods]
     return _series("bound", "training bound (each method its own)", curves)
+
+
+def courses(run_results: RunResults) -> Series:
+    """The numbers of objectives that change while training, against epoch: beta, alpha, KL weight.
+
+    Returns:
+        As `learning_curves`, one curve for each method and number; `metric` names the numbers
+        there are. `methods` is empty where no objective has such a number.
+    """
+    entries = _by_run(run_results)
+    curves = [
+        _curve(method, key, entries) | {"number": name}
+        for method in by_method(run_results.results)
+        for key, name in _NUMBERS.items()
+    ]
+    curves = [curve for curve in curves if curve["epochs"]]
+    names = list(dict.fromkeys(curve["number"] for curve in curves))
+    if len(names) > 1:
+        curves = [c | {"label": f"{c['label']}: {c['number']}"} for c in curves]
+    return _series("courses", " / ".join(names), curves)
 
 
 def bounds_by_k(results: dict[str, Any]) -> Series:
@@ -76,7 +93,18 @@ def prior_samples(run_results: RunResults, *, most: int = 25) -> Series:
     return _rows(run_results, "samples", most)
 
 
+# What a line of metrics.jsonl calls the numbers that may change, and their names on paper.
+_NUMBERS = {"beta": "beta", "alpha": "alpha", "kl_weight": "KL weight"}
 _IWAE = re.compile(r"iwae_[0-9]{1,9}")
+
+
+def _by_run(run_results: RunResults) -> dict[str, dict[int, dict[str, Any]]]:
+    """The entries of metrics.jsonl by run and epoch; of an epoch told twice the last counts."""
+    entries: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for entry in run_results.metrics:
+        seen = entries[entry["run"]].get(entry["epoch"], {})
+        entries[entry["run"]][entry["epoch"]] = {**seen, **entry}
+    return entries
 
 
 def _series(metric: str, name: str, curves: list[Series]) -> Series:

@@ -69,7 +69,7 @@ def load(path: Path, like: PyTree, *, identity: str, partial: bool = False) -> l
     _check_names(path, expected, tensors)
     num_runs = next(iter(tensors.values())).shape[0]
     return [
-        from_named({name: tensor[i] for name, tensor in tensors.items()}, like)
+        from_named({name: np.asarray(tensor[i]) for name, tensor in tensors.items()}, like)
         for i in range(num_runs)
     ]
 

@@ -94,6 +94,18 @@ def test_a_finished_run_resumes_to_nothing_and_is_evaluated_again(compared, caps
     assert json.loads(before)["runs"] == after["runs"]
 
 
+def test_discrete_latents_train_from_the_command_line(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    words = ["train", "--model", "sbn", "--latents", "4", "--k", "4", "--epochs", "1", "--out", out]
+    assert main([*words, "--batch-size", "100"]) == 2
+    said = capsys.readouterr().err
+    assert "discrete latents; choose gradient=vimco" in said
+    assert not (tmp_path / "run").exists()
+    assert main([*words, "--batch-size", "100", "--gradient", "vimco"]) == 0
+    assert main(["evaluate", out, "--ks", "1", "8", "--num-data", "50"]) == 0
+    assert "IWAE(4) vimco" in capsys.readouterr().out
+
+
 def test_data_commands(capsys):
     assert main(["data", "list"]) == 0
     assert "omniglot" in capsys.readouterr().out

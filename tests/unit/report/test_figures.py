@@ -179,3 +179,28 @@ def test_drawing_leaves_matplotlib_s_settings_alone(run_dir):
     before = dict(mpl.rcParams)
     figures.learning_curves(read(run_dir))
     assert dict(mpl.rcParams) == before
+
+
+def test_numbers_that_change_are_drawn_by_method_and_name(tmp_path, results, write_run):
+    lines = []
+    for run in results["runs"]:
+        for epoch in (1, 2):
+            line = {"run": run["name"], "epoch": epoch, "bound": -20.0 + epoch}
+            if run["label"].startswith("CIWAE"):
+                line |= {"beta": 0.5 - 0.1 * epoch + 0.01 * run["seed"], "kl_weight": epoch / 2}
+            lines.append(line)
+    run = read(write_run(tmp_path / "run", results, metrics=lines))
+    numbers = series.courses(run)
+    assert numbers["name"] == "beta / KL weight"
+    beta, weight = numbers["methods"]
+    assert beta["label"] == "CIWAE(64, β=0.5): beta"
+    np.testing.assert_allclose(beta["mean"], [0.41, 0.31])
+    np.testing.assert_allclose(beta["sd"], [0.01, 0.01])
+    assert weight["mean"] == [0.5, 1.0]
+    assert "KL weight" in texts(figures.courses(run))
+
+
+def test_runs_without_such_numbers_have_no_such_figure(run_dir):
+    assert series.courses(read(run_dir))["methods"] == []
+    with pytest.raises(InputError, match="no objective of these runs has a number that changes"):
+        figures.courses(read(run_dir))
