@@ -228,7 +228,7 @@ def test_limits_are_exact():
     assert (bounds.CIWAE(6, beta=1.0)(log_w) == bounds.VAE(6)(log_w)).all()
     np.testing.assert_allclose(bounds.MIWAE(6, 1)(log_w), bounds.VAE(6)(log_w), rtol=1e-6)
     assert (bounds.Renyi(6, alpha=0.0)(log_w) == bounds.IWAE(6)(log_w)).all()
-    np.testing.assert_allclose(bounds.Renyi(6, 1.0)(log_w), bounds.VAE(6)(log_w), rtol=1e-6)
+    assert (bounds.Renyi(6, alpha=1.0)(log_w) == bounds.VAE(6)(log_w)).all()
     for alpha in (0.0, 0.3, 1.0):
         np.testing.assert_allclose(bounds.Renyi(1, alpha)(log_w[:1]), log_w[0], rtol=1e-6)
     tempered = bounds.Tempered(bounds.CIWAE(6, 0.3), 0.0)

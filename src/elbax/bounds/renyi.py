@@ -97,8 +97,9 @@ class Renyi(AbstractBound):
         return self.k
 
     def __call__(self, log_w: LogWeights) -> PerDatum:
-        """IWAE at a temperature."""
-        return Tempered(IWAE(self.k), self.alpha)(checked(self, log_w))
+        """IWAE at a temperature; at alpha = 1 exactly the ELBO."""
+        value = Tempered(IWAE(self.k), self.alpha)(checked(self, log_w))
+        return jnp.where(plain(self.alpha) == 1, jnp.mean(log_w, axis=0), value)
 
     def derivatives(self, log_w: LogWeights) -> tuple[LogWeights, LogWeights]:
         """`g = w_a`, `h = (1 - alpha)(w_a - w_a^2)`; w_a the softmax of (1 - alpha) log w."""
