@@ -6,9 +6,11 @@ from .courses import Learned, Ramp
 from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.likelihood import Evaluation, compare, evaluate
+from .evaluation.snr import SNR, snr
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
+from .models.gaussian_toy import gaussian_toy
 from .models.hierarchical import hierarchical
 from .models.interface import AbstractGenerative, AbstractInference, Model
 from .models.linear_gaussian import linear_gaussian
@@ -18,6 +20,7 @@ from .training.config import TrainConfig
 from .training.fit import fit
 
 __all__ = [
+    "SNR",
     "AbstractGenerative",
     "AbstractInference",
     "CheckpointError",
@@ -40,6 +43,7 @@ __all__ = [
     "compare",
     "evaluate",
     "fit",
+    "gaussian_toy",
     "hierarchical",
     "iwae",
     "jvi",
@@ -52,6 +56,7 @@ __all__ = [
     "renyi",
     "rules",
     "rws",
+    "snr",
     "tvo",
     "vae",
     "value_and_grad",

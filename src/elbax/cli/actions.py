@@ -18,9 +18,13 @@ from elbax.data.load import load_data
 from elbax.evaluation.images import image_grid
 from elbax.evaluation.likelihood import evaluate
 from elbax.evaluation.posterior import prior_samples
+from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.experiments.runs import Runs, evaluate_runs, load_data_of, load_runs
-from elbax.methods import parse
+from elbax.methods import describe, parse
 from elbax.models.config import PRESETS, ModelConfig
+from elbax.models.interface import Model
+from elbax.objectives import Objective
+from elbax.training.config import RunSpec
 from elbax.training.fit import FitResult, Monitor, fit
 
 
@@ -77,10 +81,7 @@ def sample(options: o.Sample) -> Outcome:
     if path.suffix not in (".png", ".npy"):
         raise InputError(f"expected --out to end in .png or .npy; got '{options.out}'.")
     runs = load_runs(options.folder)
-    names = [spec.name for spec in runs.specs]
-    if options.run is not None and options.run not in names:
-        raise InputError(unknown("run", options.run, names))
-    index = 0 if options.run is None else names.index(options.run)
+    index = _index_of(runs, options.run)
     drawn = prior_samples(runs.models[index], options.num, key=jax.random.key(options.seed))
     if path.suffix == ".png" and drawn.ndim != 3:
         raise InputError(
@@ -88,8 +89,61 @@ def sample(options: o.Sample) -> Outcome:
             "Write an .npy instead."
         )
     _save(path, drawn)
-    content = {"file": str(path), "run": names[index], "shape": list(drawn.shape)}
-    return Outcome(content, f"{options.num} samples of {names[index]} in {path}")
+    name = runs.specs[index].name
+    content = {"file": str(path), "run": name, "shape": list(drawn.shape)}
+    return Outcome(content, f"{options.num} samples of {name} in {path}")
+
+
+def measure_snr(options: o.Snr) -> Outcome:
+    """SNR of the toy or of trained runs, with figures."""
+    from elbax.report import snr as snr_report
+    from elbax.report import tables
+
+    toy = options.what == "toy"
+    out = Path(options.out or ("runs/snr-toy" if toy else options.what))
+    with Reporter() as reporter:
+        content = _toy_snr(options, reporter) if toy else _runs_snr(options, reporter)
+    files = snr_report.write(content, out)
+    table = tables.to_text(snr_report.slopes(content))
+    return Outcome(content | {"files": [str(file) for file in files]}, f"{table}\n\nIn {out}")
+
+
+def _toy_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
+    from elbax.experiments.snr_study import toy_study
+
+    return toy_study(
+        num_dimensions=options.num_dimensions,
+        batch=options.num_data or 16,
+        offset=options.offset,
+        sizes=options.sizes,
+        num_draws=options.num_draws or 8000,
+        seed=options.seed,
+        progress=lambda done: reporter.update("gradients", done, "toy"),
+    )
+
+
+def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
+    from elbax.experiments.snr_runs import runs_study
+
+    runs = load_runs(options.what)
+    return runs_study(
+        runs,
+        load_data_of(runs, data_dir=options.data_dir),
+        index=_index_of(runs, options.run),
+        num_data=options.num_data or 10,
+        sizes=options.sizes,
+        num_draws=options.num_draws or 512,
+        ess_samples=options.ess_samples,
+        seed=options.seed,
+        progress=lambda what, done: reporter.update(what, done, options.what),
+    )
+
+
+def _index_of(runs: Runs, name: str | None) -> int:
+    names = [spec.name for spec in runs.specs]
+    if name is not None and name not in names:
+        raise InputError(unknown("run", name, names))
+    return 0 if name is None else names.index(name)
 
 
 def report(options: o.Report) -> Outcome:
@@ -141,6 +195,7 @@ ACTIONS: dict[type, Callable[[Any], Outcome]] = {
     o.Compare: compare,
     o.Evaluate: evaluate_folder,
     o.Sample: sample,
+    o.Snr: measure_snr,
     o.Report: report,
     o.DataList: data_list,
     o.DataInfo: data_info,
@@ -173,7 +228,7 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         learning_rates=rates,
         directory=options.run.out,
         resume=options.run.resume,
-        monitor=_monitor(dataset),
+        monitor=_monitor(dataset, objectives, options.run.snr_every),
         monitor_every=options.run.monitor_every,
         progress=lambda p: reporter.update(
             stage, p.step / p.num_steps, f"epoch {p.epoch + 1} of {p.epochs}"
@@ -212,16 +267,28 @@ def _say_if_grey(dataset: Dataset, model: ModelConfig, reporter: Reporter) -> No
 
 _NUM_MONITORED = 500
 _MONITORED_K = 64
+_SNR_DRAWS, _SNR_DATA = 64, 20
 
 
-def _monitor(dataset: Dataset) -> Monitor:
-    """Held-out IWAE-64 for the learning curves: on the validation data, else on test data."""
+def _monitor(dataset: Dataset, objectives: list[Objective], snr_every: int | None) -> Monitor:
+    """Held-out IWAE-64 for the learning curves, and SNR now and then.
+
+    On the validation data, else on test data.
+    """
     split = "valid" if dataset.valid is not None else "test"
     x = dataset.evaluation_split(split)[:_NUM_MONITORED]
+    named = {describe(objective): objective for objective in objectives}
 
-    def monitor(model) -> dict[str, float]:
-        evaluation = evaluate(model, x, key=jax.random.key(0), ks=(_MONITORED_K,))
-        return {f"iwae_{_MONITORED_K}": evaluation.log_p_hat.mean}
+    def monitor(model: Model, run: RunSpec, epoch: int) -> dict[str, float]:
+        key = jax.random.key(0)
+        found = {f"iwae_{_MONITORED_K}": evaluate(model, x, key=key, ks=(_MONITORED_K,)).log_p_hat}
+        record = {name: estimate.mean for name, estimate in found.items()}
+        if snr_every is not None and epoch % snr_every == 0:
+            objective = named[run.method].at(epoch)
+            ratios = snr(objective, model, x[:_SNR_DATA], key=key, num_draws=_SNR_DRAWS)
+            assert isinstance(ratios, SNR)
+            record |= {f"snr_{network}": ratios.snr[network].value for network in NETWORKS}
+        return record
 
     return monitor
 

@@ -68,6 +68,9 @@ class RunOptions:
     """Go on with the runs that the folder holds, bit for bit."""
     monitor_every: int = 1
     """Epochs between two looks at held-out data for the learning curves."""
+    snr_every: int | None = None
+    """Epochs between two measurements of every run's gradient SNR, from 64 draws on 20 data; none
+    given measures none."""
     fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
     """How runs share the machine: one by one, batched, or whichever suits it."""
     json: bool = False
@@ -191,6 +194,43 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Snr:
+    """Measure the signal-to-noise ratio of gradient estimates: of a toy, or of a trained run.
+
+    `elbax snr toy` holds the slope of every method's SNR against theory in about a minute; with a
+    folder: SNR by network and layer, histograms of single-parameter gradients, ESS of every run.
+
+    Example: elbax snr toy
+    """
+
+    what: _Folder
+    """toy, or a folder that `elbax train` or `elbax compare` wrote."""
+    out: str | None = None
+    """Folder for snr.json and figures; none given takes runs/snr-toy, or the run folder itself."""
+    run: str | None = None
+    """Name of the run whose gradients are drawn; none given takes the first."""
+    sizes: tuple[int, ...] = (4, 16, 64, 256)
+    """Samples per datum, multiples of 4."""
+    num_draws: int | None = None
+    """Draws of the gradient up to 64 samples, fewer above; none given takes 8000 for the toy and
+    512 for a run."""
+    num_data: int | None = None
+    """Data of the fixed minibatch; none given takes 16 for the toy and 10 for a run."""
+    num_dimensions: int = 20
+    """Dimensions of the toy."""
+    offset: float = 0.01
+    """Displacement of the toy's parameters from the optimum; 0.01 is near it."""
+    ess_samples: int = 5000
+    """Samples per datum for the ESS of a run."""
+    seed: int = 0
+    """Seed of data, minibatch and draws."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
 class DataList:
     """List the data sets that elbax knows by name."""
 
@@ -239,6 +279,7 @@ COMMANDS = {
     "compare": Compare,
     "evaluate": Evaluate,
     "sample": Sample,
+    "snr": Snr,
     "report": Report,
 }
 DATA_COMMANDS = {"list": DataList, "info": DataInfo, "fetch": DataFetch}

@@ -32,7 +32,7 @@ WIDTH = 4.8  # inches; small, so that the text is still readable on a phone
 # After Okabe and Ito's palette for color-blind readers, moved so that each color stands out on a
 # white and on a dark page (contrast of 3 or more). Line style and marker tell the lines apart in
 # gray, and where there are more methods than colors.
-_STYLES: tuple[tuple[str, Any, str], ...] = (
+STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#1a7fc1", "-", "o"),
     ("#d55e00", "--", "s"),
     ("#009e73", "-.", "^"),
@@ -71,7 +71,8 @@ _STYLE_SHEET: dict[Any, Any] = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """What every figure is drawn under, whatever the user's matplotlib is set to."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()  # whatever the user's matplotlibrc says
         mpl.rcParams.update(_STYLE_SHEET)
@@ -80,7 +81,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-@_style()
+@style()
 def learning_curves(run_results: RunResults) -> Figure:
     """The held-out bound against epoch, one line per method, with a band of +- sd over seeds.
 
@@ -98,7 +99,7 @@ def learning_curves(run_results: RunResults) -> Figure:
     return figure
 
 
-@_style()
+@style()
 def courses(run_results: RunResults) -> Figure:
     """The numbers of objectives that change while training against epoch, band as above.
 
@@ -113,7 +114,7 @@ def courses(run_results: RunResults) -> Figure:
     return figure
 
 
-@_style()
+@style()
 def bounds_by_k(results: dict[str, Any]) -> Figure:
     """IWAE-k against k (logarithmic), rising to log p-hat, with error bars.
 
@@ -132,7 +133,7 @@ def bounds_by_k(results: dict[str, Any]) -> Figure:
     step = 0.012 * math.log(max(ks) / min(ks) + 1)  # side by side, so that bars stay apart
     middle = (len(numbers["methods"]) - 1) / 2
     for place, bound in enumerate(numbers["methods"]):
-        color, line, marker = _STYLES[place % len(_STYLES)]
+        color, line, marker = STYLES[place % len(STYLES)]
         k = np.array(bound["k"]) * math.exp(step * (place - middle))
         error = np.array(bound["error"], dtype=float)  # None becomes NaN: no bar
         drawn = axes.errorbar(k, bound["mean"], yerr=error, color=color, marker=marker, capsize=2)
@@ -149,7 +150,7 @@ def bounds_by_k(results: dict[str, Any]) -> Figure:
     return figure
 
 
-@_style()
+@style()
 def reconstructions(run_results: RunResults) -> Figure:
     """A row of originals, then each method's reconstructions of them (its first finished seed).
 
@@ -179,7 +180,7 @@ def reconstructions(run_results: RunResults) -> Figure:
     return figure
 
 
-@_style()
+@style()
 def prior_samples(run_results: RunResults) -> Figure:
     """A sheet of samples from the prior per method (its first finished seed).
 
@@ -209,7 +210,7 @@ def prior_samples(run_results: RunResults) -> Figure:
     return figure
 
 
-@_style()
+@style()
 def render(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
     """The figure as a file, the same bytes each time: no dates, no versions, fixed names.
 
@@ -259,7 +260,7 @@ def _against_epoch(numbers: Series) -> tuple[Figure, Axes]:
     """One line per method, with a band of +- sd over seeds."""
     figure, axes = _axes()
     for place, curve in enumerate(numbers["methods"]):
-        color, line, marker = _STYLES[place % len(_STYLES)]
+        color, line, marker = STYLES[place % len(STYLES)]
         epochs, mean = np.array(curve["epochs"]), np.array(curve["mean"])
         sd = np.array([0.0 if one is None else one for one in curve["sd"]])
         every = max(1, len(epochs) // 5)
@@ -276,7 +277,7 @@ def _against_epoch(numbers: Series) -> tuple[Figure, Axes]:
 def _legend(figure: Figure, numbers: Series) -> None:
     """The names below the drawing, in as many columns as they leave room for."""
     names = [plain(method["label"]) for method in numbers["methods"]]
-    styles = [_STYLES[place % len(_STYLES)] for place in range(len(names))]
+    styles = [STYLES[place % len(STYLES)] for place in range(len(names))]
     lines = [Line2D([], [], color=color, ls=line, marker=marker) for color, line, marker in styles]
     columns = max(1, min(4, 52 // (max(map(len, names)) + 8)))
     figure.set_figheight(2.9 + 0.2 * math.ceil(len(names) / columns))

@@ -19,7 +19,7 @@ from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import ModelBuilder, Objectives, new_fleet
 from elbax.training.state import OK, STATUS
 
-Monitor = Callable[[Model], dict[str, float]]
+Monitor = Callable[[Model, RunSpec, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def fit(
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
-        monitor: computes held-out metrics of a model, added to an epoch's record.
+        monitor: computes metrics of (model, run, epoch), added to the epoch's record.
         monitor_every: epochs between two calls of `monitor`; the last epoch always has one.
         progress: told where training stands, about once a second.
         checkpoint_seconds: least time between two checkpoints, taken at an epoch's end; the last
@@ -191,6 +191,6 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
         last = (int(state.step) - 1) * config.epochs / total
         record |= objective.numbers(last, None if learned is None else float(learned.value))
         if monitor is not None and int(state.status) == OK:
-            record |= monitor(fleet.model(index))
+            record |= monitor(fleet.model(index), run, epoch)
         records.append(record)
     return records

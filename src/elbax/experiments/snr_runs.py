@@ -1,0 +1,116 @@
+"""Signal-to-noise of trained runs: ratios by layer, single-parameter histograms, ESS by method."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from elbax import methods
+from elbax.data.dataset import Dataset
+from elbax.evaluation.likelihood import evaluate
+from elbax.evaluation.snr import NETWORKS, gradient_draws, layers, snr
+from elbax.experiments.runs import Runs
+from elbax.experiments.snr_study import LINES, line_study
+from elbax.models.interface import Model
+
+_CONTINUOUS = ("IWAE", "ELBO", "DReG", "STL", "VR-IWAE 0.5")
+_DISCRETE = ("VIMCO", "OVIS 1", "RWS", "score")
+_HISTOGRAM_KS = (1, 10, 100, 1000)
+
+
+def runs_study(
+    runs: Runs,
+    dataset: Dataset,
+    *,
+    index: int = 0,
+    num_data: int = 10,
+    sizes: Sequence[int] = (4, 16, 64, 256),
+    num_draws: int = 512,
+    ess_data: int = 100,
+    ess_samples: int = 5000,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+) -> dict[str, Any]:
+    """What `elbax snr FOLDER` measures: SNR by network and layer, histograms, ESS of every run.
+
+    Args:
+        runs: from `load_runs`.
+        dataset: the data they were trained on; its test data are used.
+        index: the run whose gradients are drawn.
+        num_data: data of the fixed minibatch.
+        sizes: samples per datum.
+        num_draws: gradient draws up to 64 samples; fewer above, as many samples.
+        ess_data: data per run for the ESS.
+        ess_samples: samples per datum for the ESS, 5000 in the paper.
+        seed: of every draw.
+        progress: told what is done and the fraction of it.
+
+    Returns:
+        `line_study`'s content with "model", "histograms" and "ess".
+    """
+    told = progress or (lambda what, done: None)
+    x = dataset.evaluation_split("test", seed)
+    model, keys = runs.models[index], jax.random.split(jax.random.key(seed), 3)
+    chosen = _CONTINUOUS if model.inference.is_reparameterized else _DISCRETE
+    study = line_study(
+        [line for line in LINES if line.label in chosen],
+        model,
+        x[:num_data],
+        key=keys[0],
+        sizes=sizes,
+        num_draws=num_draws,
+        groups=[*NETWORKS, *_first_middle_last(model)],
+        progress=lambda done: told("gradients", done),
+    )
+    study["model"] = {
+        "name": runs.specs[index].name,
+        "data": dataset.name,
+        "batch": num_data,
+        "epochs": runs.epochs_done,
+        "seed": seed,
+    }
+    study["histograms"] = _histograms(
+        model, x[:num_data], keys[1], num_draws, lambda done: told("histograms", done)
+    )
+    study["ess"] = []
+    for place, (spec, one) in enumerate(zip(runs.specs, runs.models, strict=True)):
+        found = evaluate(one, x[:ess_data], key=keys[2], ks=(ess_samples,))
+        entry = {"run": spec.name, "label": methods.label(spec.method), "samples": ess_samples}
+        study["ess"].append(entry | {"ess": [float(value) for value in found.ess[found.finite]]})
+        told("ESS", (place + 1) / len(runs.specs))
+    return study
+
+
+def _first_middle_last(model: Model) -> list[str]:
+    """The first, middle and last layer of each network, in the order of its arrays."""
+    found = []
+    for network in NETWORKS:
+        names = [name for name in layers(model) if name.startswith(f"{network}/")]
+        found += list(dict.fromkeys((names[0], names[len(names) // 2], names[-1])))
+    return found
+
+
+def _histograms(model: Model, x, key, num_draws: int, told) -> list[dict[str, Any]]:
+    """Draws of one parameter of each network, that of largest SNR at K = 10, for several K."""
+    rule = "reparam" if model.inference.is_reparameterized else "score"
+    pilot = snr(methods.iwae(10, gradient=rule), model, x, key=key, num_draws=64)
+    told(0.1)
+    sizes = [
+        sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array)))
+        for part in (model.generative, model.inference)
+    ]
+    ratios = [np.abs(pilot.mean[n]) / np.maximum(pilot.sd[n], 1e-12) for n in NETWORKS]  # type: ignore[union-attr]
+    picked = [int(np.argmax(ratios[0])), sizes[0] + int(np.argmax(ratios[1]))]
+    entries = []
+    for place, k in enumerate(_HISTOGRAM_KS):
+        objective = methods.iwae(k, gradient=rule)
+        draws = gradient_draws(
+            objective, model, x, key=key, num_draws=min(num_draws, 400), parameters=picked
+        )
+        for network, column in zip(NETWORKS, draws.T, strict=True):
+            entry = {"network": network, "k": k, "draws": [float(value) for value in column]}
+            entries.append(entry)
+        told(0.1 + 0.9 * (place + 1) / len(_HISTOGRAM_KS))
+    return entries

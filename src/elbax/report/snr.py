@@ -1,0 +1,190 @@
+"""Signal-to-noise as a table and as figures, from the content of an snr.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from elbax._files import write_atomically
+from elbax.report.figures import STYLES, WIDTH, plain, save, style
+from elbax.report.tables import Cell, Table
+
+_NETWORKS = ("generative", "inference")
+
+
+def write(content: dict[str, Any], folder: Path) -> list[Path]:
+    """Write snr.json and the figures that its content allows into `folder`; the files written."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    write_atomically(folder / "snr.json", f"{text}\n".encode())
+    drawn = {"snr": ratios(content), "dsnr": ratios(content, "dsnr")}
+    if any("/" in name for name in content["lines"][0]["groups"]):
+        drawn["snr-layers"] = layers(content)
+    if "histograms" in content:
+        drawn["gradient-histograms"] = histograms(content)
+    if content.get("ess"):
+        drawn["ess"] = ess(content)
+    files = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
+    return [folder / "snr.json", *files]
+
+
+def slopes(content: dict[str, Any]) -> Table:
+    """One row per method: the slope of log SNR against log samples, predicted and found."""
+    rows = []
+    for line in content["lines"]:
+        cells = [Cell(line["label"]), Cell(line["along"])]
+        for network in _NETWORKS:
+            group = line["groups"][network]
+            cells += [Cell(_found(group)), Cell(_signed(group["predicted"])), Cell(_verdict(group))]
+        rows.append(tuple(cells))
+    sizes = ", ".join(map(str, content["sizes"]))
+    draws = ", ".join(map(str, content["num_draws"]))
+    return Table(
+        title="Slope of log SNR against log samples",
+        columns=("method", "in", "generative", "theory", "", "inference", "theory", ""),
+        rows=tuple(rows),
+        notes=(
+            f"At {sizes} samples, from {draws} draws of the gradient.",
+            "± is the standard error of a fit to the sizes above the noise floor; - where fewer "
+            "than three are.",
+            f"pass: within {content['tolerance']:g} + 2 standard errors of theory, which holds for "
+            "many samples.",
+        ),
+    )
+
+
+def _found(group: dict[str, Any]) -> str:
+    if group["slope"] is None:
+        return "-"
+    return f"{_signed(group['slope'])} ± {group['error']:.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _verdict(group: dict[str, Any]) -> str:
+    short = {"under the noise floor": "floor", "no prediction": ""}
+    return short.get(group["verdict"], str(group["verdict"]))
+
+
+@style()
+def ratios(content: dict[str, Any], quantity: str = "snr") -> Figure:
+    """SNR (or DSNR) against samples, a panel per network, both axes logarithmic.
+
+    The bars are bootstrap intervals; the gray band below is the noise floor.
+    """
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    panels = figure.subplots(2, 1, sharex=True)
+    sizes = content["sizes"]
+    for axes, network in zip(panels, _NETWORKS, strict=True):
+        for place, line in enumerate(content["lines"]):
+            group = line["groups"][network]
+            axes.plot(sizes, group[quantity], **_line(place))
+            if quantity == "snr":
+                color = _line(place)["color"]
+                axes.vlines(sizes, group["low"], group["high"], color=color, lw=1)
+        values = [v for line in content["lines"] for v in line["groups"][network][quantity]]
+        if quantity == "snr":
+            floor = content["lines"][0]["groups"][network]["floor"]
+            axes.fill_between(sizes, 1e-9, floor, color="#7f7f7f", alpha=0.25, lw=0)
+        _logarithmic(axes, sizes)
+        axes.set_ylim(0.6 * min(values), 1.6 * max(values))
+        axes.set_title(f"{network} network")
+        axes.set_ylabel(quantity.upper())
+    panels[1].set_xlabel("samples per datum")
+    _legend(figure, [line["label"] for line in content["lines"]])
+    return figure
+
+
+@style()
+def layers(content: dict[str, Any]) -> Figure:
+    """SNR against samples of the first method: first, middle and last layer of each network."""
+    line = content["lines"][0]
+    names = [name for name in line["groups"] if "/" in name]
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for place, name in enumerate(names):
+        axes.plot(content["sizes"], line["groups"][name]["snr"], **_line(place))
+    _logarithmic(axes, content["sizes"])
+    axes.set_xlabel("samples per datum")
+    axes.set_ylabel(f"SNR of {line['label']}")
+    _legend(figure, names)
+    return figure
+
+
+@style()
+def histograms(content: dict[str, Any]) -> Figure:
+    """Draws of one parameter's gradient for K = 1, 10, 100, 1000, a panel per network."""
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    panels = figure.subplots(2, 1)
+    for axes, network in zip(panels, _NETWORKS, strict=True):
+        entries = [entry for entry in content["histograms"] if entry["network"] == network]
+        # The widest tails would leave the rest a line: the axis holds all but 2 % of every K.
+        edges = np.array([np.quantile(entry["draws"], [0.01, 0.99]) for entry in entries])
+        bins = np.linspace(edges[:, 0].min(), edges[:, 1].max(), 60)
+        for place, entry in enumerate(entries):
+            color, dash, _ = STYLES[place % len(STYLES)]
+            density, _ = np.histogram(entry["draws"], bins=bins, density=True)
+            label = f"K = {entry['k']}"
+            axes.stairs(density, bins, color=color, ls=dash, lw=1.4, label=label)
+        axes.axvline(0, color="#7f7f7f", lw=0.8)
+        axes.set_title(f"{network} network")
+        axes.set_ylabel("density")
+        axes.legend(handlelength=2.6)
+    panels[1].set_xlabel("gradient of one parameter")
+    return figure
+
+
+@style()
+def ess(content: dict[str, Any]) -> Figure:
+    """The distribution over data of the effective sample size, a violin per method."""
+    groups: dict[str, list[float]] = {}
+    for entry in content["ess"]:
+        groups.setdefault(plain(entry["label"], 24), []).extend(entry["ess"])
+    samples = content["ess"][0]["samples"]
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.5 * len(groups)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(groups), 0, -1)
+    logs = [np.log10(np.maximum(values, 1)) for values in groups.values()]
+    drawn = axes.violinplot(
+        logs, list(places), orientation="horizontal", showmedians=True, widths=0.8
+    )
+    for body, (color, *_) in zip(drawn["bodies"], STYLES * 9, strict=False):  # type: ignore[arg-type]
+        body.set_facecolor(color)
+        body.set_alpha(0.45)
+    for part in ("cmedians", "cmins", "cmaxes", "cbars"):
+        drawn[part].set_color("#24292f")
+        drawn[part].set_linewidth(1)
+    axes.set_yticks(list(places), list(groups))
+    last = int(np.ceil(np.log10(samples)))
+    axes.set_xticks(range(last + 1), [f"{10**power:,}" for power in range(last + 1)])
+    axes.set_xlabel(f"effective sample size of {samples:,} samples, per datum")
+    return figure
+
+
+def _line(place: int) -> dict[str, Any]:
+    """The style of line number `place`; a second round of the colors has hollow markers."""
+    color, dash, marker = STYLES[place % len(STYLES)]
+    face = color if place < len(STYLES) else "white"
+    return {"color": color, "ls": dash, "marker": marker, "lw": 1.2, "markerfacecolor": face}
+
+
+def _logarithmic(axes: Axes, sizes: list[int]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend(figure: Figure, names: list[str]) -> None:
+    lines = [Line2D([], [], **_line(place)) for place in range(len(names))]
+    columns = max(1, min(4, 52 // (max(map(len, names)) + 8)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(names) // columns))
+    figure.legend(lines, [plain(n) for n in names], loc="outside lower center", ncols=columns)
