@@ -12,7 +12,6 @@ from elbax.experiments.snr_study import LINES, toy_study
 from elbax.report import snr as report
 from elbax.report import tables
 
-
 CHOSEN = ("IWAE", "ELBO", "DReG", "OVIS 1", "score")
 
 
