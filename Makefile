@@ -18,7 +18,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 tests: $(READY)
-	$(BIN)/pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 format: $(READY)  ## Put the code in order
 	$(BIN)/ruff check --fix .

@@ -98,12 +98,15 @@ def measure_snr(options: o.Snr) -> Outcome:
     """SNR of the toy or of trained runs, with figures."""
     from elbax.report import snr as snr_report
     from elbax.report import tables
+    from elbax.report.page import write_report
 
     toy = options.what == "toy"
     out = Path(options.out or ("runs/snr-toy" if toy else options.what))
     with Reporter() as reporter:
         content = _toy_snr(options, reporter) if toy else _runs_snr(options, reporter)
     files = snr_report.write(content, out)
+    if (out / "results.json").exists():
+        files.append(write_report(out))
     table = tables.to_text(snr_report.slopes(content))
     return Outcome(content | {"files": [str(file) for file in files]}, f"{table}\n\nIn {out}")
 

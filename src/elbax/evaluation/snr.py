@@ -18,7 +18,7 @@ from elbax.models.interface import Model
 from elbax.objectives import Objective
 
 NUM_BINS = 16  # draws fall into so many bins; intervals come from resampling whole bins
-_NUM_RESAMPLED = 400
+_NUM_RESAMPLED = 200
 NETWORKS = ("generative", "inference")
 
 
@@ -68,7 +68,7 @@ class SNR:
         mean: the mean gradient per parameter, `[P]` per network.
         sd: the standard deviation per parameter, `[P]` per network.
         num_draws: how many draws.
-        resampled: per group, the bootstrap's values of `snr`, `[400]`.
+        resampled: per group, the bootstrap's values of `snr`, `[200]`.
     """
 
     snr: dict[str, Ratio]
@@ -178,7 +178,7 @@ def gradient_draws(
         def one(number):
             return _gradients([objective], full, jnp.asarray(x), key, number)[0][chosen]
 
-        at_once = _at_once(objective.num_samples * len(x))
+        at_once = _at_once(objective.num_samples * len(x), _flat(params).size)
         return jax.lax.map(one, numbers, batch_size=at_once)
 
     return np.asarray(run(params, jnp.arange(num_draws)))
@@ -199,7 +199,8 @@ def _draw(named, model: Model, x, key, num_draws: int, told) -> dict[str, _Drawn
     """Every bin in turn; the second half of the bins sees the mean direction of the first."""
     params, static = eqx.partition(model, eqx.is_inexact_array)
     groups, objectives = _groups(model), list(named.values())
-    at_once = _at_once(objectives[0].num_samples * len(x))
+    num_values = len(objectives) * _flat(params).size
+    at_once = _at_once(objectives[0].num_samples * len(x), num_values)
     num_chunks = -(-num_draws // (NUM_BINS * at_once))
 
     @jax.jit
@@ -253,9 +254,14 @@ def _flat(tree: PyTree) -> Float[Array, " p"]:
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-def _at_once(num_rows: int) -> int:
-    """Draws in one batched call: enough to keep the machine busy, few enough to fit."""
-    return int(np.clip(2**14 // num_rows, 1, 64))
+def _at_once(num_rows: int, num_values: int) -> int:
+    """Draws in one batched call: many for a toy, one where a single draw fills the caches.
+
+    Args:
+        num_rows: samples times data of a draw.
+        num_values: gradient entries that a draw leaves.
+    """
+    return int(np.clip(min(2**14 // num_rows, 2**20 // num_values), 1, 64))
 
 
 def _merged(moments: _Moments, draws: Float[Array, "c p"]) -> _Moments:
@@ -372,16 +378,21 @@ def _resampled(moments: _Moments, groups) -> dict[str, np.ndarray]:
     """The bootstrap's values of each group's SNR, whole bins resampled, a slice at a time."""
     rng = np.random.default_rng(0)
     weights = rng.multinomial(NUM_BINS, np.full(NUM_BINS, 1 / NUM_BINS), size=_NUM_RESAMPLED)
-    found = {}
+    weights = weights.astype(np.float64)
+    sums = {}
     for name, parts in groups.items():
-        total = np.zeros(_NUM_RESAMPLED)
+        if name in NETWORKS:  # the sum of its layers
+            continue
+        sums[name] = np.zeros(_NUM_RESAMPLED)
         for a, b in parts:
             for start in range(a, b, 4096):
                 cut = slice(start, min(start + 4096, b))
                 part = _Moments(moments.draws, moments.mean[:, cut], moments.square[:, cut])
-                total += _ratio(*_pooled(part, weights.astype(np.float64))).sum(axis=1)
-        found[name] = total / sum(b - a for a, b in parts)
-    return found
+                sums[name] += _ratio(*_pooled(part, weights)).sum(axis=1)
+    for network in NETWORKS:
+        sums[network] = sum(v for name, v in sums.items() if name.startswith(f"{network}/"))
+    sizes = {name: sum(b - a for a, b in parts) for name, parts in groups.items()}
+    return {name: sums[name] / sizes[name] for name in groups}
 
 
 def _directed_ratio(per_bin: np.ndarray, num_parameters: int) -> Ratio:
@@ -401,7 +412,7 @@ def slope(
     Args:
         sizes: K or M.
         ratios: one for each.
-        resampled: the bootstrap's values for each, `[400]`, from which the slope's error comes.
+        resampled: the bootstrap's values for each, `[200]`, from which the slope's error comes.
 
     Returns:
         Slope, its standard error, and how many points it is of; NaN where fewer than 3 are above

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from elbax._files import write_atomically
 from elbax._version import __version__
-from elbax.report import figures, metrics, results, series, tables
+from elbax.report import figures, metrics, results, series, snr, tables
 from elbax.report.results import RunResults
 from elbax.report.series import Series
 
@@ -71,6 +71,8 @@ def write_report(run_dir: str | Path) -> Path:
     folder = Path(run_dir)
     run_results = results.read(folder)
     plates = list(_plates(run_results))
+    if run_results.snr is not None:
+        plates += _snr_plates(run_results.snr)
     html = _render(run_results, plates)
     for plate in plates:
         _write_plate(folder / "figures", plate)
@@ -162,6 +164,42 @@ def _plates(run_results: RunResults) -> Iterator[Plate]:
         figure=figures.prior_samples(run_results) if samples["methods"] else None,
         missing=no_images,
     )
+
+
+def _snr_plates(content: dict[str, Any]) -> Iterator[Plate]:
+    """The figures of `elbax snr`, where it measured the runs of this page."""
+    of = f"of {content.get('model', {}).get('name', 'a run')}"
+    described = {
+        "snr": (
+            "Signal-to-noise ratio",
+            f"Mean over parameters of |mean| / sd of the gradient {of}, against samples; bars are "
+            "bootstrap intervals, and values in the gray band are noise.",
+        ),
+        "dsnr": (
+            "Directed signal-to-noise ratio",
+            f"Length of the gradient {of} along its mean over the length across it.",
+        ),
+        "snr-layers": (
+            "Signal-to-noise by layer",
+            f"First, middle and last layer of each network {of}.",
+        ),
+        "gradient-histograms": (
+            "Draws of a gradient",
+            f"One parameter of each network {of}, by number of samples.",
+        ),
+        "ess": ("Effective sample size", "Its distribution over held-out data, by method."),
+    }
+    for name, figure in snr.figures_of(content).items():
+        title, caption = described[name]
+        yield Plate(
+            name=name,
+            title=title,
+            caption=caption,
+            alt=f"Chart: {caption}",
+            numbers=content,
+            figure=figure,
+            missing="",
+        )
 
 
 def _write_plate(folder: Path, plate: Plate) -> None:

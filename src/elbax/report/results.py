@@ -26,12 +26,14 @@ class RunResults:
         images: `images.npz`, grey levels in [0, 1]: `originals [n, H, W]`,
             `reconstructions [R, n, H, W]` and `samples [R, m, H, W]`, runs in the order of
             `results["runs"]`; None where the data are not images.
+        snr: `snr.json`, which `elbax snr` writes; None where it was not measured.
     """
 
     results: dict[str, Any]
     metrics: list[dict[str, Any]]
     config: dict[str, Any]
     images: dict[str, np.ndarray] | None
+    snr: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def read(run_dir: str | Path) -> RunResults:
         raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
     metrics = _metrics(folder / "metrics.jsonl", train)
     images = _images(folder / "images.npz", len(results["runs"]), evaluate)
-    return RunResults(results, metrics, config, images)
+    return RunResults(results, metrics, config, images, _snr(folder / "snr.json"))
 
 
 def by_method(results: dict[str, Any]) -> list[Method]:
@@ -197,6 +199,16 @@ def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:
             )
         entries.append(entry)
     return entries
+
+
+def _snr(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content = _parse(path, "measure it again with `elbax snr`")
+    known = isinstance(content, dict) and content.get("format") == FORMAT
+    if not known or not isinstance(content.get("lines"), list) or not content["lines"]:
+        raise InputError(f"expected '{path}' as `elbax snr` writes it; measure it again.")
+    return content
 
 
 def _images(path: Path, num_runs: int, cure: str) -> dict[str, np.ndarray] | None:

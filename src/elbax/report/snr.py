@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from elbax._files import write_atomically
 from elbax.report.figures import STYLES, WIDTH, plain, save, style
@@ -18,18 +18,24 @@ _NETWORKS = ("generative", "inference")
 
 
 def write(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Write snr.json and the figures that its content allows into `folder`; the files written."""
+    """Write snr.json and its figures into `folder`; the files written."""
     text = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(folder / "snr.json", f"{text}\n".encode())
+    drawn = figures_of(content)
+    files = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
+    return [folder / "snr.json", *files]
+
+
+def figures_of(content: dict[str, Any]) -> dict[str, Figure]:
+    """The figures that the content allows, by name."""
     drawn = {"snr": ratios(content), "dsnr": ratios(content, "dsnr")}
     if any("/" in name for name in content["lines"][0]["groups"]):
         drawn["snr-layers"] = layers(content)
-    if "histograms" in content:
+    if content.get("histograms"):
         drawn["gradient-histograms"] = histograms(content)
     if content.get("ess"):
         drawn["ess"] = ess(content)
-    files = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
-    return [folder / "snr.json", *files]
+    return drawn
 
 
 def slopes(content: dict[str, Any]) -> Table:
@@ -52,7 +58,8 @@ def slopes(content: dict[str, Any]) -> Table:
             "± is the standard error of a fit to the sizes above the noise floor; - where fewer "
             "than three are.",
             f"pass: within {content['tolerance']:g} + 2 standard errors of theory, which holds for "
-            "many samples.",
+            "many effective samples.",
+            *content.get("notes", []),
         ),
     )
 
@@ -103,17 +110,22 @@ def ratios(content: dict[str, Any], quantity: str = "snr") -> Figure:
 
 @style()
 def layers(content: dict[str, Any]) -> Figure:
-    """SNR against samples of the first method: first, middle and last layer of each network."""
-    line = content["lines"][0]
-    names = [name for name in line["groups"] if "/" in name]
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for place, name in enumerate(names):
-        axes.plot(content["sizes"], line["groups"][name]["snr"], **_line(place))
-    _logarithmic(axes, content["sizes"])
-    axes.set_xlabel("samples per datum")
-    axes.set_ylabel(f"SNR of {line['label']}")
-    _legend(figure, names)
+    """SNR of the first, middle and last layer of each network, against K and against M.
+
+    A panel for the first method along each.
+    """
+    lines = list({line["along"]: line for line in reversed(content["lines"])}.values())[::-1]
+    names = [name for name in lines[0]["groups"] if "/" in name]
+    figure = Figure(figsize=(WIDTH, 0.6 + 2.7 * len(lines)), layout="constrained")
+    panels = figure.subplots(len(lines), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, line in zip(panels, lines, strict=True):
+        for place, name in enumerate(names):
+            axes.plot(content["sizes"], line["groups"][name]["snr"], **_line(place))
+        _logarithmic(axes, content["sizes"])
+        axes.set_title(f"{line['label']}, against {line['along']}")
+        axes.set_ylabel("SNR")
+    panels[-1].set_xlabel("samples per datum")
+    _legend(figure, [name.replace(".network.layers.", " ").replace("/", " ") for name in names])
     return figure
 
 
@@ -126,7 +138,7 @@ def histograms(content: dict[str, Any]) -> Figure:
         entries = [entry for entry in content["histograms"] if entry["network"] == network]
         # The widest tails would leave the rest a line: the axis holds all but 2 % of every K.
         edges = np.array([np.quantile(entry["draws"], [0.01, 0.99]) for entry in entries])
-        bins = np.linspace(edges[:, 0].min(), edges[:, 1].max(), 60)
+        bins = np.linspace(edges[:, 0].min(), edges[:, 1].max(), 40)
         for place, entry in enumerate(entries):
             color, dash, _ = STYLES[place % len(STYLES)]
             density, _ = np.histogram(entry["draws"], bins=bins, density=True)
@@ -179,6 +191,7 @@ def _logarithmic(axes: Axes, sizes: list[int]) -> None:
     axes.set_yscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
