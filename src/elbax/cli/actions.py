@@ -247,7 +247,9 @@ def _model_config(options: o.ModelOptions) -> ModelConfig:
         latents=preset.latents if options.latents is None else _latents(options.latents),
         latent=preset.latent if options.latent is None else options.latent,
         categories=options.categories,
-        hidden_above=options.hidden_above,
+        hidden_above=(
+            preset.hidden_above if options.hidden_above is None else options.hidden_above
+        ),
         likelihood=options.likelihood,
         scale=options.scale,
         scale_floor=options.scale_floor,

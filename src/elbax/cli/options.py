@@ -33,16 +33,17 @@ class DataOptions:
 class ModelOptions:
     """The model: one stochastic layer or several, of continuous or discrete latents."""
 
-    model: Literal["reference", "larger", "sbn", "sbn-2", "sbn-3"] = "reference"
-    """Preset: reference is D-200-200-50 (Burda et al. 2015), larger D-400-400-20; sbn, sbn-2 and
-    sbn-3 are sigmoid belief networks with one to three layers of 200 Bernoulli units."""
+    model: Literal["reference", "larger", "two-layer", "sbn", "sbn-2", "sbn-3"] = "reference"
+    """Preset: reference is D-200-200-50 (Burda et al. 2015), larger D-400-400-20, two-layer
+    D-200-200-100 and 100-100-100-50 (Burda et al.); sbn, sbn-2 and sbn-3 are sigmoid belief
+    networks with one to three layers of 200 Bernoulli units."""
     hidden: tuple[int, ...] | None = None
     """Sizes of the hidden layers between data and latents, in place of the preset's."""
     latents: tuple[int, ...] | None = None
     """Number of latent variables of each stochastic layer, nearest to the data first, in place of
     the preset's."""
-    hidden_above: tuple[int, ...] = ()
-    """Sizes of the hidden layers between two stochastic layers; none is a linear map."""
+    hidden_above: tuple[int, ...] | None = None
+    """Sizes of the hidden layers between two stochastic layers, in place of the preset's."""
     latent: Literal["normal", "bernoulli", "categorical"] | None = None
     """Distribution of the latents, in place of the preset's. Discrete ones need a --gradient
     without a path, such as vimco."""

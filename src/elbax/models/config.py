@@ -42,8 +42,17 @@ class ModelConfig:
 
 REFERENCE = ModelConfig()
 LARGER = ModelConfig(hidden=(400, 400), latents=20)
+# Burda et al. 2015, section 5: q D-200-200-100, then 100-100-100-50; p mirrored.
+TWO_LAYER = ModelConfig(latents=(100, 50), hidden_above=(100, 100))
 # Sigmoid belief networks of 200 units, linear maps (Mnih & Gregor 2014; Mnih & Rezende 2016).
 SBN = ModelConfig(hidden=(), latents=(200,), latent="bernoulli")
 SBN_2 = ModelConfig(hidden=(), latents=(200, 200), latent="bernoulli")
 SBN_3 = ModelConfig(hidden=(), latents=(200, 200, 200), latent="bernoulli")
-PRESETS = {"reference": REFERENCE, "larger": LARGER, "sbn": SBN, "sbn-2": SBN_2, "sbn-3": SBN_3}
+PRESETS = {
+    "reference": REFERENCE,
+    "larger": LARGER,
+    "two-layer": TWO_LAYER,
+    "sbn": SBN,
+    "sbn-2": SBN_2,
+    "sbn-3": SBN_3,
+}

@@ -31,6 +31,12 @@ def test_parameter_counts():
     assert num_parameters(PRESETS["sbn-2"]) == sum(linear) + layer + 200
     assert num_parameters(PRESETS["sbn-3"]) == sum(linear) + 2 * layer + 200
     assert num_parameters(PRESETS["reference"]) == 425_284
+    # Two layers of Burda et al. 2015: weights and biases of every map, head by head.
+    first = (784 * 200 + 200) + (200 * 200 + 200) + 2 * (200 * 100 + 100)
+    second = 2 * (100 * 100 + 100) + 2 * (100 * 50 + 50)
+    down = (50 * 100 + 100) + (100 * 100 + 100) + 2 * (100 * 100 + 100)
+    data = (100 * 200 + 200) + (200 * 200 + 200) + (200 * 784 + 784)
+    assert num_parameters(PRESETS["two-layer"]) == first + second + down + data
 
 
 def test_one_number_is_the_one_layer_model_and_a_tuple_is_hierarchical():
