@@ -17,7 +17,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from elbax._errors import InputError
 from elbax._files import write_atomically
@@ -111,6 +118,21 @@ def courses(run_results: RunResults) -> Figure:
     figure, axes = _against_epoch(numbers)
     axes.set_ylabel(numbers["name"])
     axes.set_ylim(-0.03, 1.03)
+    return figure
+
+
+@style()
+def snr_curves(run_results: RunResults) -> Figure:
+    """The SNR that runs logged while training against epoch, on a logarithmic axis.
+
+    Raises:
+        InputError: if no run logged it.
+    """
+    numbers = series.snr_curves(run_results)
+    _require(numbers, "no run logged its SNR; train with --snr-every")
+    figure, axes = _against_epoch(numbers)
+    logarithmic(axes)
+    axes.set_ylabel(numbers["name"])
     return figure
 
 
@@ -249,6 +271,14 @@ def plain(label: str, most: int = 34) -> str:
     """One line of at most `most` characters."""
     label = " ".join(label.split())
     return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2 and 5."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _axes() -> tuple[Figure, Axes]:

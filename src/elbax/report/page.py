@@ -131,6 +131,19 @@ def _plates(run_results: RunResults) -> Iterator[Plate]:
             figure=figures.courses(run_results),
             missing="",
         )
+    logged = series.snr_curves(run_results)
+    if logged["methods"]:
+        yield Plate(
+            name="snr-training",
+            title="Signal-to-noise while training",
+            caption="Mean over parameters of |mean| / sd of each network's gradient, from 64 draws "
+            "on 20 data at the end of an epoch: mean over the seeds, with a band of one standard "
+            "deviation.",
+            alt=f"Line chart of the gradient's SNR against epoch; at the end, {_ends(logged)}.",
+            numbers=logged,
+            figure=figures.snr_curves(run_results),
+            missing="",
+        )
     bounds = series.bounds_by_k(run_results.results)
     yield Plate(
         name="bounds-by-k",

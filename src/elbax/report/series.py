@@ -55,6 +55,21 @@ def courses(run_results: RunResults) -> Series:
     return _series("courses", " / ".join(names), curves)
 
 
+def snr_curves(run_results: RunResults) -> Series:
+    """The gradient's SNR against epoch, where runs logged it, a curve per method and network.
+
+    Returns:
+        As `learning_curves`; `methods` is empty where no run logged it.
+    """
+    entries = _by_run(run_results)
+    curves = [
+        _curve(method, f"snr_{network}", entries) | {"label": f"{method.label}: {network}"}
+        for network in ("generative", "inference")
+        for method in by_method(run_results.results)
+    ]
+    return _series("snr", "SNR of the gradient", curves)
+
+
 def bounds_by_k(results: dict[str, Any]) -> Series:
     """IWAE-k against k, per method, up to log p-hat at the largest k.
 

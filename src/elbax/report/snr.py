@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from elbax._files import write_atomically
-from elbax.report.figures import STYLES, WIDTH, plain, save, style
+from elbax.report.figures import STYLES, WIDTH, logarithmic, plain, save, style
 from elbax.report.tables import Cell, Table
 
 _NETWORKS = ("generative", "inference")
@@ -99,7 +99,7 @@ def ratios(content: dict[str, Any], quantity: str = "snr") -> Figure:
         if quantity == "snr":
             floor = content["lines"][0]["groups"][network]["floor"]
             axes.fill_between(sizes, 1e-9, floor, color="#7f7f7f", alpha=0.25, lw=0)
-        _logarithmic(axes, sizes)
+        _against_samples(axes, sizes)
         axes.set_ylim(0.6 * min(values), 1.6 * max(values))
         axes.set_title(f"{network} network")
         axes.set_ylabel(quantity.upper())
@@ -121,7 +121,7 @@ def layers(content: dict[str, Any]) -> Figure:
     for axes, line in zip(panels, lines, strict=True):
         for place, name in enumerate(names):
             axes.plot(content["sizes"], line["groups"][name]["snr"], **_line(place))
-        _logarithmic(axes, content["sizes"])
+        _against_samples(axes, content["sizes"])
         axes.set_title(f"{line['label']}, against {line['along']}")
         axes.set_ylabel("SNR")
     panels[-1].set_xlabel("samples per datum")
@@ -186,14 +186,11 @@ def _line(place: int) -> dict[str, Any]:
     return {"color": color, "ls": dash, "marker": marker, "lw": 1.2, "markerfacecolor": face}
 
 
-def _logarithmic(axes: Axes, sizes: list[int]) -> None:
+def _against_samples(axes: Axes, sizes: list[int]) -> None:
     axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(axes)
 
 
 def _legend(figure: Figure, names: list[str]) -> None:

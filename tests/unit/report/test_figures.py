@@ -204,3 +204,22 @@ def test_runs_without_such_numbers_have_no_such_figure(run_dir):
     assert series.courses(read(run_dir))["methods"] == []
     with pytest.raises(InputError, match="no objective of these runs has a number that changes"):
         figures.courses(read(run_dir))
+
+
+def test_logged_snr_is_drawn_by_method_and_network(tmp_path, results, write_run):
+    lines = [
+        {"run": run["name"], "epoch": epoch, "bound": -20.0, "snr_inference": 0.1 * epoch}
+        for run in results["runs"]
+        for epoch in (2, 4)
+    ]
+    run = read(write_run(tmp_path / "run", results, metrics=lines))
+    numbers = series.snr_curves(run)
+    assert numbers["methods"][0]["label"] == "VAE(64): inference"
+    np.testing.assert_allclose(numbers["methods"][0]["mean"], [0.2, 0.4])
+    assert "VAE(64): inference" in texts(figures.snr_curves(run))
+
+
+def test_runs_that_logged_no_snr_have_no_such_figure(run_dir):
+    assert series.snr_curves(read(run_dir))["methods"] == []
+    with pytest.raises(InputError, match="no run logged its SNR; train with --snr-every"):
+        figures.snr_curves(read(run_dir))
