@@ -20,11 +20,10 @@ from elbax.evaluation.likelihood import evaluate
 from elbax.evaluation.posterior import prior_samples
 from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.experiments.runs import Runs, evaluate_runs, load_data_of, load_runs
-from elbax.methods import describe, parse
+from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.models.interface import Model
 from elbax.objectives import Objective
-from elbax.training.config import RunSpec
 from elbax.training.fit import FitResult, Monitor, fit
 
 
@@ -231,7 +230,7 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         learning_rates=rates,
         directory=options.run.out,
         resume=options.run.resume,
-        monitor=_monitor(dataset, objectives, options.run.snr_every),
+        monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
         progress=lambda p: reporter.update(
             stage, p.step / p.num_steps, f"epoch {p.epoch + 1} of {p.epochs}"
@@ -275,21 +274,19 @@ _MONITORED_K = 64
 _SNR_DRAWS, _SNR_DATA = 64, 20
 
 
-def _monitor(dataset: Dataset, objectives: list[Objective], snr_every: int | None) -> Monitor:
+def _monitor(dataset: Dataset, snr_every: int | None) -> Monitor:
     """Held-out IWAE-64 for the learning curves, and SNR now and then.
 
     On the validation data, else on test data.
     """
     split = "valid" if dataset.valid is not None else "test"
     x = dataset.evaluation_split(split)[:_NUM_MONITORED]
-    named = {describe(objective): objective for objective in objectives}
 
-    def monitor(model: Model, run: RunSpec, epoch: int) -> dict[str, float]:
+    def monitor(model: Model, objective: Objective, epoch: int) -> dict[str, float]:
         key = jax.random.key(0)
         found = {f"iwae_{_MONITORED_K}": evaluate(model, x, key=key, ks=(_MONITORED_K,)).log_p_hat}
         record = {name: estimate.mean for name, estimate in found.items()}
         if snr_every is not None and epoch % snr_every == 0:
-            objective = named[run.method].at(epoch)
             ratios = snr(objective, model, x[:_SNR_DATA], key=key, num_draws=_SNR_DRAWS)
             assert isinstance(ratios, SNR)
             record |= {f"snr_{network}": ratios.snr[network].value for network in NETWORKS}

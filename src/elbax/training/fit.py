@@ -12,6 +12,7 @@ import numpy as np
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
+from elbax.objectives import Objective
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
@@ -19,7 +20,8 @@ from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import ModelBuilder, Objectives, new_fleet
 from elbax.training.state import OK, STATUS
 
-Monitor = Callable[[Model, RunSpec, int], dict[str, float]]
+# (model, objective with the numbers it has now, epoch) -> metrics.
+Monitor = Callable[[Model, Objective, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def fit(
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
-        monitor: computes metrics of (model, run, epoch), added to the epoch's record.
+        monitor: computes metrics of (model, objective, epoch), added to the epoch's record; the
+            objective has the numbers of that time, learned ones too.
         monitor_every: epochs between two calls of `monitor`; the last epoch always has one.
         progress: told where training stands, about once a second.
         checkpoint_seconds: least time between two checkpoints, taken at an epoch's end; the last
@@ -187,10 +190,11 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
             "num_nonfinite": int(sums.pop("num_nonfinite")),
         }
         record |= {name: value / steps for name, value in sums.items()}
-        learned = state.adaptive.learned
         last = (int(state.step) - 1) * config.epochs / total
-        record |= objective.numbers(last, None if learned is None else float(learned.value))
+        learned = state.adaptive.learned
+        learned = None if learned is None else float(learned.value)
+        record |= objective.numbers(last, learned)
         if monitor is not None and int(state.status) == OK:
-            record |= monitor(fleet.model(index), run, epoch)
+            record |= monitor(fleet.model(index), objective.at(last, learned), epoch)
         records.append(record)
     return records

@@ -156,6 +156,18 @@ def test_beta_goes_where_its_rule_says_and_every_run_from_its_own_start():
         assert 0 < path.min() < path.max() < 1
 
 
+def test_the_monitor_sees_the_objective_with_the_numbers_of_the_time():
+    seen = []
+
+    def monitor(model, objective, epoch):
+        seen.append(float(objective.generative.beta))
+        return {}
+
+    result = train("ciwae(k=4, beta=0.2, learn=descend)", epochs=3, monitor=monitor)
+    assert seen == [record["beta"] for record in result.metrics]
+    assert len(set(seen)) == 3
+
+
 def moments_of(draws):
     """Running moments of `[N, 2, P]` draws of (g, d)."""
 

@@ -26,7 +26,7 @@ def learned():
     """Five methods trained on easy data by a slow machine, and what `fit` told meanwhile."""
     told, looks = [], []
 
-    def monitor(model, run, epoch):
+    def monitor(model, objective, epoch):
         looks.append(told[-1].epoch + 1)
         return {"output_bias": output_bias(model)}
 

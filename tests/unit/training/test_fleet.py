@@ -43,7 +43,7 @@ def lines_of(folder: Path, name: str) -> list[str]:
     return [line for line in lines if json.loads(line)["run"] == name]
 
 
-def seen(_model, _run, _epoch) -> dict[str, float]:
+def seen(_model, _objective, _epoch) -> dict[str, float]:
     return {"seen": 1.0}
 
 
