@@ -1,30 +1,38 @@
 """What each command does: options in, a JSON object and a text out."""
 
+import io
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from PIL import Image
 
-from elbax._errors import InputError, OutputError, unknown
+from elbax._errors import InputError
+from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.progress import Reporter
 from elbax.data import fetch, registry
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.evaluation.images import image_grid
 from elbax.evaluation.likelihood import evaluate
-from elbax.evaluation.posterior import prior_samples
 from elbax.evaluation.snr import NETWORKS, SNR, snr
-from elbax.experiments.runs import Runs, evaluate_runs, load_data_of, load_runs
+from elbax.experiments.looks import look
+from elbax.experiments.runs import (
+    Runs,
+    evaluate_runs,
+    load_data_of,
+    load_runs,
+    model_config_of,
+    origin_of,
+)
 from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.models.interface import Model
 from elbax.objectives import Objective
 from elbax.training.fit import FitResult, Monitor, fit
+from elbax.training.origin import Origin
 
 
 class Outcome(NamedTuple):
@@ -69,28 +77,48 @@ def evaluate_folder(options: o.Evaluate) -> Outcome:
     """Evaluate the runs of a folder, perhaps against another's."""
     runs = load_runs(options.folder)
     with Reporter() as reporter:
-        if options.against is None:
-            return _evaluate(runs, options.evaluate, options.data_dir, reporter)
-        return _evaluate_pair(runs, load_runs(options.against), options, reporter)
+        if options.against is not None:
+            return _evaluate_pair(runs, load_runs(options.against), options, reporter)
+        # Before the evaluation, which writes the page that shows them.
+        units = _units(runs, options, reporter) if options.active_units else None
+        outcome = _evaluate(runs, options.evaluate, options.data_dir, reporter)
+    if units is None:
+        return outcome
+    text = f"{outcome.text}\n\n{_units_text(units)}"
+    return Outcome(outcome.content | {"units": units}, text)
 
 
 def sample(options: o.Sample) -> Outcome:
-    """Draw from the prior of a run."""
+    """Show what a run has learned."""
+    from elbax.report import figures
+
     path = Path(options.out)
     if path.suffix not in (".png", ".npy"):
         raise InputError(f"expected --out to end in .png or .npy; got '{options.out}'.")
     runs = load_runs(options.folder)
-    index = _index_of(runs, options.run)
-    drawn = prior_samples(runs.models[index], options.num, key=jax.random.key(options.seed))
-    if path.suffix == ".png" and drawn.ndim != 3:
+    name = runs.specs[runs.index_of(options.run)].name
+    shape = runs.config["data"]["event_shape"]
+    if path.suffix == ".png" and len(shape) != 2:
         raise InputError(
-            f"expected images of two axes for a .png; these data have shape {drawn.shape[1:]}. "
-            "Write an .npy instead."
+            f"expected images of two axes for a .png; these data have shape {shape}. Write an .npy "
+            "instead."
         )
-    _save(path, drawn)
-    name = runs.specs[index].name
-    content = {"file": str(path), "run": name, "shape": list(drawn.shape)}
-    return Outcome(content, f"{options.num} samples of {name} in {path}")
+    panels = look(
+        runs,
+        options.what,
+        run=options.run,
+        num=options.num,
+        k=options.k,
+        seed=options.seed,
+        data_dir=options.data_dir,
+    )
+    if path.suffix == ".png":
+        figures.save(figures.sheets(panels), path)
+    else:
+        _save_array(path, *[panel.images for panel in panels])
+    shapes = {panel.title: list(panel.images.shape) for panel in panels}
+    content = {"file": str(path), "run": name, "what": options.what, "shapes": shapes}
+    return Outcome(content, f"{', '.join(shapes)} of {name} in {path}")
 
 
 def measure_snr(options: o.Snr) -> Outcome:
@@ -131,7 +159,7 @@ def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
     return runs_study(
         runs,
         load_data_of(runs, data_dir=options.data_dir),
-        index=_index_of(runs, options.run),
+        index=runs.index_of(options.run),
         num_data=options.num_data or 10,
         sizes=options.sizes,
         num_draws=options.num_draws or 512,
@@ -139,13 +167,6 @@ def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
         seed=options.seed,
         progress=lambda what, done: reporter.update(what, done, options.what),
     )
-
-
-def _index_of(runs: Runs, name: str | None) -> int:
-    names = [spec.name for spec in runs.specs]
-    if name is not None and name not in names:
-        raise InputError(unknown("run", name, names))
-    return 0 if name is None else names.index(name)
 
 
 def report(options: o.Report) -> Outcome:
@@ -207,15 +228,7 @@ ACTIONS: dict[type, Callable[[Any], Outcome]] = {
 
 def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -> FitResult:
     objectives = [parse(method) for method in methods]
-    model = _model_config(options.model)
-    data = options.data
-    dataset = load_data(
-        data.data,
-        data_dir=data.data_dir,
-        binarise=data.binarise,
-        seed=data.data_seed,
-        num_valid=data.num_valid,
-    )
+    model, dataset, origin = _setting(options)
     _say_if_grey(dataset, model, reporter)
     rates = getattr(options, "learning_rates", ()) or (None,)
     num_runs = len(objectives) * len(rates) * len(options.seeds)
@@ -228,6 +241,7 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         config=options.train,
         seeds=options.seeds,
         learning_rates=rates,
+        origin=origin,
         directory=options.run.out,
         resume=options.run.resume,
         monitor=_monitor(dataset, options.run.snr_every),
@@ -239,10 +253,33 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
     )
 
 
+def _setting(options: o.Train | o.Compare) -> tuple[ModelConfig, Dataset, Origin | None]:
+    """Model, data and origin; what options leave out is taken from the runs to start from."""
+    model, data = _model_config(options.model), options.data
+    origin = start = None
+    if isinstance(options, o.Train) and options.start is not None:
+        start = load_runs(options.start)
+        origin = origin_of(start, options.seeds, name=options.start_run)
+        if options.model == o.ModelOptions():
+            model = model_config_of(start.config)
+    if start is not None and replace(data, data_dir=None) == o.DataOptions():
+        return model, load_data_of(start, data_dir=data.data_dir), origin
+    dataset = load_data(
+        data.data,
+        data_dir=data.data_dir,
+        binarise=data.binarise,
+        seed=data.data_seed,
+        num_valid=data.num_valid,
+    )
+    return model, dataset, origin
+
+
 def _model_config(options: o.ModelOptions) -> ModelConfig:
     preset = PRESETS[options.model]
     return ModelConfig(
         hidden=preset.hidden if options.hidden is None else options.hidden,
+        channels=preset.channels if options.channels is None else options.channels,
+        activation=preset.activation if options.activation is None else options.activation,
         latents=preset.latents if options.latents is None else _latents(options.latents),
         latent=preset.latent if options.latent is None else options.latent,
         categories=options.categories,
@@ -320,6 +357,35 @@ def _evaluate(
     return Outcome({"page": str(page), "results": results}, text)
 
 
+def _units(runs: Runs, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
+    from elbax.experiments.units import units_study
+
+    total = len(runs.specs)
+    settings = options.evaluate
+    return units_study(
+        runs,
+        load_data_of(runs, data_dir=options.data_dir),
+        ks=sorted(settings.ks),
+        num_data=settings.num_data,
+        seed=settings.seed,
+        progress=lambda index, done: reporter.update(
+            "pruning", (index + done) / total, runs.specs[index].name
+        ),
+    )
+
+
+def _units_text(units: dict[str, Any]) -> str:
+    width = max(len(run["name"]) for run in units["runs"])
+    rows = [
+        f"{run['name']:{width}}  {'+'.join(map(str, run['active'])):>7} of "
+        f"{'+'.join(str(len(layer)) for layer in run['variances']):<7}  "
+        f"{run['change']:+.3f} ± {run['standard_error']:.3f}"
+        for run in units["runs"]
+    ]
+    heading = "Active units by layer, and log p-hat without the others minus with them, paired:"
+    return "\n".join([heading, *rows])
+
+
 def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Reporter) -> Outcome:
     from elbax.evaluation.likelihood import compare as compare_paired
 
@@ -371,17 +437,8 @@ def _last(result: FitResult, name: str, metric: str) -> float:
     return values[-1] if values else float("nan")
 
 
-def _save(path: Path, drawn: np.ndarray) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".npy":
-            np.save(path, drawn)
-        else:
-            grid = image_grid(np.clip(drawn, 0, 1), columns=int(np.ceil(len(drawn) ** 0.5)))
-            picture = Image.fromarray(np.uint8(np.round(grid * 255)))
-            factor = max(1, 400 // max(grid.shape))
-            picture.resize((grid.shape[1] * factor, grid.shape[0] * factor), 0).save(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and space."
-        ) from error
+def _save_array(path: Path, *arrays: np.ndarray) -> None:
+    """One array, or several one after the other."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.concatenate(arrays))
+    write_atomically(path, buffer.getvalue())

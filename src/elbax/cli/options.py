@@ -1,7 +1,7 @@
 """Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -9,6 +9,7 @@ from elbax.models.config import PRESETS
 from elbax.training.config import TrainConfig
 
 _Folder = tyro.conf.Positional[str]
+_Preset = Literal["reference", "larger", "two-layer", "conv", "sbn", "sbn-2", "sbn-3"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,19 @@ class DataOptions:
 class ModelOptions:
     """The model: one stochastic layer or several, of continuous or discrete latents."""
 
-    model: Literal["reference", "larger", "two-layer", "sbn", "sbn-2", "sbn-3"] = "reference"
+    model: Literal["reference", "larger", "two-layer", "conv", "sbn", "sbn-2", "sbn-3"] = (
+        "reference"
+    )
     """Preset: reference is D-200-200-50 (Burda et al. 2015), larger D-400-400-20, two-layer
-    D-200-200-100 and 100-100-100-50 (Burda et al.); sbn, sbn-2 and sbn-3 are sigmoid belief
+    D-200-200-100 and 100-100-100-50 (Burda et al.); conv has two convolutions of stride 2, for
+    images; sbn, sbn-2 and sbn-3 are sigmoid belief
     networks with one to three layers of 200 Bernoulli units."""
     hidden: tuple[int, ...] | None = None
     """Sizes of the hidden layers between data and latents, in place of the preset's."""
+    channels: tuple[int, ...] | None = None
+    """Channels of the convolutions next to the data, in place of the preset's."""
+    activation: Literal["tanh", "relu", "leaky-relu", "elu", "gelu", "softplus"] | None = None
+    """What follows every hidden layer, in place of the preset's."""
     latents: tuple[int, ...] | None = None
     """Number of latent variables of each stochastic layer, nearest to the data first, in place of
     the preset's."""
@@ -122,6 +130,11 @@ class Train:
     """Epochs over which a Renyi bound's alpha falls from 1 (the ELBO) to 0 (the bound itself)."""
     seeds: tuple[int, ...] = (0,)
     """Seeds, one run each."""
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Folder of runs to start from, each seed from its own: their parameters, with a new Adam and
+    schedule. Data and model are theirs too where the options leave them at their defaults."""
+    start_run: Annotated[str | None, tyro.conf.arg(name="from-run")] = None
+    """Name of the one run of that folder to start from."""
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -167,6 +180,8 @@ class Evaluate:
     evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
     against: str | None = None
     """Another run folder on the same data: compare the first run of each, datum by datum."""
+    active_units: bool = False
+    """Also prune the inactive units of every run, and say what that changes in log p-hat."""
     data_dir: str | None = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     json: bool = False
@@ -175,21 +190,31 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw images from the prior of a trained run and save them as a PNG or an .npy.
+    """Look at what a trained run has learned: images as a PNG, or as an array in an .npy.
 
-    Example: elbax sample runs/iwae --num 64 --out samples.png
+    Example: elbax sample runs/iwae --what posterior --out posterior.png
     """
 
     folder: _Folder
     """Folder that `elbax train` or `elbax compare` wrote."""
     run: str | None = None
     """Name of the run, as in config.json; none given takes the first."""
-    num: int = 64
-    """Number of samples."""
+    what: Literal["prior", "manifold", "interpolation", "posterior", "weights"] = "prior"
+    """prior: means of x for ancestral draws through all layers. manifold: a grid over two latents,
+    even in probability. interpolation: lines between the posterior means of pairs of test data.
+    posterior: test data beside means for draws of q(z|x), plain and resampled by importance
+    weight. weights: those of the first and of the last layer."""
+    num: int | None = None
+    """How many draws, rows, or hidden units; none given takes 64 draws, 20 x 20 latents, 8 lines,
+    8 data or 40 hidden units."""
+    k: int = 50
+    """Draws of q(z|x) that a resampled latent is chosen from."""
     seed: int = 0
-    """Seed of the draws."""
+    """Seed of the draws and of the test data's binarisation."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     out: str = "samples.png"
-    """File to write: .png for a grid of images, .npy for the array [num, *event]."""
+    """File to write: .png for images, .npy for the arrays."""
     json: bool = False
     """Print one JSON object on stdout instead of text."""
 

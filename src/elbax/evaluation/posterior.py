@@ -1,4 +1,4 @@
-"""What the posterior does: active units, reconstructions, samples from the prior."""
+"""Posterior means, reconstructions, samples from the prior."""
 
 from functools import partial
 
@@ -32,19 +32,6 @@ def posterior_means(model: Model, x: Data) -> PyTree:
     return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 
-def active_units(model: Model, x: Data, threshold: float = 0.01) -> int:
-    """How many latent units the posterior uses: Var_x(E_q[z_u | x]) above `threshold`.
-
-    References: Burda, Grosse & Salakhutdinov 2015, section 5.2 (threshold 0.01).
-
-    >>> from elbax.models.linear_gaussian import linear_gaussian
-    >>> active_units(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3)))
-    0
-    """
-    means = jax.tree.leaves(posterior_means(model, x))
-    return sum(int((mean.var(axis=0, dtype=np.float64) > threshold).sum()) for mean in means)
-
-
 def reconstructions(model: Model, x: Data) -> np.ndarray:
     """E[x | z] at the posterior mean of z, `[N, *event]`.
 
@@ -52,11 +39,16 @@ def reconstructions(model: Model, x: Data) -> np.ndarray:
     >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
     (5, 3)
     """
+    return decode(model, posterior_means(model, x))
+
+
+def decode(model: Model, z: PyTree) -> np.ndarray:
+    """E[x | z] of a stack of latents `[N, ...]`: `[N, *event]`."""
     params, static = eqx.partition(model, eqx.is_array)
-    means = posterior_means(model, x)
+    num = len(jax.tree.leaves(z)[0])
     blocks = [
-        _decode(params, jax.tree.map(lambda leaf: leaf[start : start + _BLOCK], means), static)  # noqa: B023
-        for start in range(0, len(x), _BLOCK)
+        _decode(params, jax.tree.map(lambda leaf: leaf[start : start + _BLOCK], z), static)  # noqa: B023
+        for start in range(0, num, _BLOCK)
     ]
     return np.concatenate(blocks)
 

@@ -12,14 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax._errors import CheckpointError, DataError, InputError
+from elbax._errors import CheckpointError, DataError, InputError, unknown
 from elbax._files import write_atomically
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.images import ssim
 from elbax.evaluation.likelihood import Estimate, evaluate
-from elbax.evaluation.posterior import active_units, prior_samples, reconstructions
+from elbax.evaluation.posterior import prior_samples, reconstructions
+from elbax.evaluation.units import active_units
 from elbax.methods import label
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
@@ -32,6 +33,7 @@ from elbax.training.folder import (
     read_account,
     read_config,
 )
+from elbax.training.origin import Origin
 from elbax.training.setup import ModelBuilder, model_builder
 from elbax.training.state import STATUS
 
@@ -48,6 +50,17 @@ class Runs:
     models: tuple[Model, ...]
     status: tuple[str, ...]
     epochs_done: int
+
+    def index_of(self, name: str | None) -> int:
+        """Where a run stands; the first if no name is given.
+
+        Raises:
+            InputError: there is no run of that name.
+        """
+        names = [spec.name for spec in self.specs]
+        if name is not None and name not in names:
+            raise InputError(unknown("run", name, names))
+        return 0 if name is None else names.index(name)
 
 
 def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
@@ -67,7 +80,8 @@ def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
         raise CheckpointError(
             f"folder '{path}' holds no checkpoint yet; train it further with --resume."
         )
-    like = _builder(config, model)(jax.random.key(0))
+    build = model or model_builder(model_config_of(config), tuple(config["data"]["event_shape"]))
+    like = build(jax.random.key(0))
     expected = {
         "params": eqx.filter(like, eqx.is_inexact_array),
         "status": jnp.zeros((), jnp.int32),
@@ -87,20 +101,66 @@ def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
     )
 
 
-def _builder(config: dict[str, Any], model: ModelBuilder | None) -> ModelBuilder:
+def origin_of(runs: Runs, seeds: Sequence[int] = (0,), *, name: str | None = None) -> Origin:
+    """The runs of a folder as a start for new ones, for `elbax.fit(origin=...)`.
+
+    Args:
+        runs: from `load_runs`.
+        seeds: those of the new runs; each starts from the run of its own seed.
+        name: one run, to start all of them from.
+
+    Raises:
+        InputError: no such run, no single run for a seed, or one that diverged.
+    """
+    if name is not None:
+        chosen = [runs.index_of(name)]
+    elif len(runs.specs) == 1:
+        chosen = [0]
+    else:
+        chosen = [_only_run_of(runs, seed) for seed in seeds]
+    lost = [runs.specs[index].name for index in chosen if runs.status[index] != "ok"]
+    if lost:
+        raise InputError(f"cannot start from {', '.join(lost)}: it diverged. Choose another run.")
+    lineage = {
+        "folder": runs.path.resolve().name,
+        "runs": [runs.specs[index].name for index in chosen],
+        "methods": [runs.specs[index].method for index in chosen],
+        "epochs": runs.epochs_done,
+        "configuration": identity_of(runs.config),
+    }
+    if "origin" in runs.config:
+        lineage["origin"] = runs.config["origin"]
+    return Origin([runs.models[index] for index in chosen], lineage)
+
+
+def _only_run_of(runs: Runs, seed: int) -> int:
+    found = [index for index, spec in enumerate(runs.specs) if spec.seed == seed]
+    if len(found) != 1:
+        names = ", ".join(spec.name for spec in runs.specs)
+        raise InputError(
+            f"expected one run of seed {seed} in '{runs.path}' to start from; got {len(found)} of "
+            f"{names}. Name one."
+        )
+    return found[0]
+
+
+def model_config_of(config: dict[str, Any]) -> ModelConfig:
+    """The configuration that the models of a config.json were built from.
+
+    Raises:
+        InputError: they are of the user's own.
+    """
     described = config["model"]
-    if model is not None:
-        return model
     if "custom" in described:
         raise InputError(
             f"these runs have a model of your own ({described['custom']}); load them in Python "
             "with `load_runs(folder, model=...)`."
         )
-    described: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in described.items()
     }
-    return model_builder(ModelConfig(**described), tuple(config["data"]["event_shape"]))
+    return ModelConfig(**fields)
 
 
 def load_data_of(runs: Runs, *, data_dir: str | None = None) -> Dataset:
@@ -133,9 +193,11 @@ def evaluate_runs(
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate every run on the test data; write results.json and images.npz into the folder.
+    """Evaluate every run on the test data; write what was found into the folder.
 
-    The test data are binarised once, by `seed`, the same for every run.
+    results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
+    `finite [R, N]`), images.npz pictures. The test data are binarised once, by `seed`, the same
+    for every run.
 
     Args:
         runs: from `load_runs`.
@@ -150,12 +212,14 @@ def evaluate_runs(
     """
     begun = time.perf_counter()
     x = dataset.evaluation_split("test", seed)[:num_data]
-    entries, pictures = [], []
+    entries, pictures, evaluations = [], [], []
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
-        entry, shown = _evaluate_one(runs, index, spec, dataset, x, ks, seed, told)
+        found = evaluate(runs.models[index], x, key=jax.random.key(seed), ks=ks, progress=told)
+        entry, shown = _describe(runs, index, spec, dataset, x, found, seed)
         entries.append(entry)
         pictures.append(shown)
+        evaluations.append(found)
     results = {
         "format": 1,
         "elbax": __version__,
@@ -175,6 +239,11 @@ def evaluate_runs(
         },
         "runs": entries,
     }
+    _write_arrays(
+        runs.path / "per_datum.npz",
+        bounds=np.stack([found.bounds for found in evaluations]),
+        finite=np.stack([found.finite for found in evaluations]),
+    )
     write_atomically(runs.path / "results.json", json_bytes(results))
     if len(dataset.event_shape) == 2:
         shown = dataset.intensities("test")[:_NUM_SHOWN]
@@ -182,11 +251,11 @@ def evaluate_runs(
     return results
 
 
-def _evaluate_one(runs, index, spec, dataset, x, ks, seed, progress):
+def _describe(runs, index, spec, dataset, x, evaluation, seed):
     """One run's entry in results.json, and its reconstructions and samples."""
     model = runs.models[index]
     key = jax.random.key(seed)
-    evaluation = evaluate(model, x, key=key, ks=ks, progress=progress)
+    units = list(active_units(model, x, key=key)) if len(x) > 1 else None
     estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
     rebuilt = reconstructions(model, x)
     ssim_sd = None
@@ -200,10 +269,11 @@ def _evaluate_one(runs, index, spec, dataset, x, ks, seed, progress):
     entry = {
         "name": spec.name,
         "method": spec.method + rate,
-        "label": label(spec.method) + rate,
+        "label": label(spec.method) + rate + _descent(runs.config.get("origin")),
         "seed": spec.seed,
         "status": runs.status[index],
-        "metrics": _finite(metrics) | {"active_units": active_units(model, x)},
+        "metrics": _finite(metrics) | {"active_units": None if units is None else sum(units)},
+        "active_units": units,
         "standard_errors": _finite({n: e.standard_error for n, e in estimates.items()}),
         "ssim_sd": ssim_sd,
         "num_nonfinite": evaluation.num_nonfinite,
@@ -212,16 +282,28 @@ def _evaluate_one(runs, index, spec, dataset, x, ks, seed, progress):
     return entry, shown
 
 
+def _descent(origin: dict[str, Any] | None) -> str:
+    """What runs were before they were trained as they are now: " from VAE(1)"."""
+    if origin is None:
+        return ""
+    methods = dict.fromkeys(label(method) for method in origin["methods"])
+    return f" from {' or '.join(methods)}{_descent(origin.get('origin'))}"
+
+
 def _finite(values: dict[str, float]) -> dict[str, float | None]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _write_images(path: Path, originals: np.ndarray, pictures: list) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
+    _write_arrays(
+        path,
         originals=originals.astype(np.float32),
         reconstructions=np.stack([rebuilt for rebuilt, _ in pictures]).astype(np.float32),
         samples=np.stack([drawn for _, drawn in pictures]).astype(np.float32),
     )
+
+
+def _write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
     write_atomically(path, buffer.getvalue())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 LATENTS = ("normal", "bernoulli", "categorical")
+ACTIVATIONS = ("tanh", "relu", "leaky-relu", "elu", "gelu", "softplus")
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class ModelConfig:
 
     hidden: tuple[int, ...] = (200, 200)
     """Sizes of the encoder's hidden layers; the decoder mirrors them. None is a linear map."""
+    channels: tuple[int, ...] = ()
+    """Channels of the convolutions between images and the hidden layers, nearest to the data first;
+    each halves both sides, and the decoder mirrors them. None leaves the model fully connected."""
+    activation: str = "tanh"
+    """What follows every hidden layer: tanh, relu, leaky-relu, elu, gelu or softplus."""
     latents: int | tuple[int, ...] = 50
     """Number of latent variables; one number per stochastic layer, nearest to the data first."""
     latent: str = "normal"
@@ -44,6 +50,8 @@ REFERENCE = ModelConfig()
 LARGER = ModelConfig(hidden=(400, 400), latents=20)
 # Burda et al. 2015, section 5: q D-200-200-100, then 100-100-100-50; p mirrored.
 TWO_LAYER = ModelConfig(latents=(100, 50), hidden_above=(100, 100))
+# For images whose sides are multiples of 4, such as 28 x 28 and 32 x 32.
+CONV = ModelConfig(channels=(32, 64), hidden=(256,), activation="relu")
 # Sigmoid belief networks of 200 units, linear maps (Mnih & Gregor 2014; Mnih & Rezende 2016).
 SBN = ModelConfig(hidden=(), latents=(200,), latent="bernoulli")
 SBN_2 = ModelConfig(hidden=(), latents=(200, 200), latent="bernoulli")
@@ -52,6 +60,7 @@ PRESETS = {
     "reference": REFERENCE,
     "larger": LARGER,
     "two-layer": TWO_LAYER,
+    "conv": CONV,
     "sbn": SBN,
     "sbn-2": SBN_2,
     "sbn-3": SBN_3,

@@ -1,5 +1,6 @@
 """Heads: a network's features made into a distribution."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -9,10 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from elbax._errors import InputError, unknown
+from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
-from elbax.models.config import LATENTS, ModelConfig
-from elbax.models.networks import MLP, Linear
+from elbax.models.config import ACTIVATIONS, LATENTS, ModelConfig
+from elbax.models.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
+from elbax.models.networks import MLP, Linear, activation_named
 
+Network = Callable[[Array], Array]
 Head = Callable[[Array], AbstractDistribution]
 
 
@@ -22,9 +26,9 @@ class NormalHead(eqx.Module):
     `scale = floor + exp(linear)` (as Burda et al.) or `floor + softplus(linear)`.
     """
 
-    network: Callable[[Array], Array]
-    loc: Linear
-    scale: Linear
+    network: Network
+    loc: Linear | ConvOutput
+    scale: Linear | ConvOutput
     positive: str = eqx.field(static=True)
     floor: float = eqx.field(static=True)
 
@@ -39,8 +43,8 @@ class NormalHead(eqx.Module):
 class BernoulliHead(eqx.Module):
     """A network's features, then one linear map to logits."""
 
-    network: Callable[[Array], Array]
-    logits: Linear
+    network: Network
+    logits: Linear | ConvOutput
 
     def __call__(self, z: Float[Array, " z"]) -> Bernoulli:
         """Independent Bernoulli variables, one per output."""
@@ -50,7 +54,7 @@ class BernoulliHead(eqx.Module):
 class CategoricalHead(eqx.Module):
     """A network's features, then one linear map to the logits of categorical variables."""
 
-    network: Callable[[Array], Array]
+    network: Network
     logits: Linear
     categories: int = eqx.field(static=True)
 
@@ -59,44 +63,63 @@ class CategoricalHead(eqx.Module):
         return Categorical(self.logits(self.network(z)).reshape(-1, self.categories))
 
 
-def latent_head(sizes: Sequence[int], config: ModelConfig, keys: Key[Array, " 3"]) -> Head:
-    """A head over a layer of latents, `sizes[-1]` of them, from `sizes[0]` inputs."""
+def encoder_network(
+    event_shape: tuple[int, ...], config: ModelConfig, key: PRNGKey
+) -> tuple[Network, int]:
+    """The network that reads the raveled datum, and how many features it gives."""
+    if not config.channels:
+        return hidden_network([math.prod(event_shape), *config.hidden], config, key)
+    activation = activation_named(config.activation)
+    network = ConvEncoder(
+        event_shape, config.channels, config.hidden, key=key, activation=activation
+    )
+    return network, network.num_features
+
+
+def hidden_network(sizes: Sequence[int], config: ModelConfig, key: PRNGKey) -> tuple[Network, int]:
+    """Fully connected layers, and how many features they give."""
+    return MLP(sizes, key=key, activation=activation_named(config.activation)), sizes[-1]
+
+
+def latent_head(
+    network: Network, width: int, size: int, config: ModelConfig, keys: Key[Array, " 2"]
+) -> Head:
+    """A head over a layer of `size` latents, on a network of `width` features."""
     if config.latent == "normal":
-        return normal_head(sizes, config, keys)
-    network = MLP(sizes[:-1], key=keys[0])
+        loc, scale = (Linear(width, size, key=key) for key in keys)
+        return NormalHead(network, loc, scale, config.scale, config.scale_floor)
     if config.latent == "bernoulli":
-        return BernoulliHead(network, Linear(*sizes[-2:], key=keys[1]))
-    out = Linear(sizes[-2], sizes[-1] * config.categories, key=keys[1])
+        return BernoulliHead(network, Linear(width, size, key=keys[0]))
+    out = Linear(width, size * config.categories, key=keys[0])
     return CategoricalHead(network, out, config.categories)
 
 
 def data_head(
     sizes: Sequence[int],
+    event_shape: tuple[int, ...],
     config: ModelConfig,
     keys: Key[Array, " 3"],
     data_mean: Float[np.ndarray, " d"] | None,
 ) -> Head:
-    """The head over the raveled datum, its bias at the mean of the data where asked for."""
-    if config.likelihood == "bernoulli":
-        decoder = BernoulliHead(MLP(sizes[:-1], key=keys[0]), Linear(*sizes[-2:], key=keys[1]))
-        where = lambda head: head.logits.bias  # noqa: E731
+    """The head over the raveled datum, its bias at the mean of the data where asked for.
+
+    `sizes` are those of its input and of its hidden layers.
+    """
+    if config.channels:
+        activation = activation_named(config.activation)
+        network = ConvDecoder(
+            event_shape, config.channels, sizes, key=keys[0], activation=activation
+        )
+        outputs = [ConvOutput(event_shape, config.channels[0], key=key) for key in keys[1:]]
     else:
-        decoder = normal_head(sizes, config, keys)
-        where = lambda head: head.loc.bias  # noqa: E731
+        network, width = hidden_network(sizes, config, keys[0])
+        outputs = [Linear(width, math.prod(event_shape), key=key) for key in keys[1:]]
     if config.output_bias and data_mean is not None:
-        decoder = eqx.tree_at(where, decoder, _output_bias(data_mean, config.likelihood))
-    return decoder
-
-
-def normal_head(sizes: Sequence[int], config: ModelConfig, keys: Key[Array, " 3"]) -> NormalHead:
-    """A head to a diagonal normal."""
-    return NormalHead(
-        network=MLP(sizes[:-1], key=keys[0]),
-        loc=Linear(*sizes[-2:], key=keys[1]),
-        scale=Linear(*sizes[-2:], key=keys[2]),
-        positive=config.scale,
-        floor=config.scale_floor,
-    )
+        bias = _output_bias(data_mean, config.likelihood)
+        outputs[0] = eqx.tree_at(lambda output: output.bias, outputs[0], bias)
+    if config.likelihood == "bernoulli":
+        return BernoulliHead(network, outputs[0])
+    return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor)
 
 
 def _output_bias(data_mean, likelihood: str) -> Float[Array, " d"]:
@@ -107,16 +130,30 @@ def _output_bias(data_mean, likelihood: str) -> Float[Array, " d"]:
     return jnp.asarray(mean, jnp.zeros(0).dtype)
 
 
-def check_config(config: ModelConfig, data_mean: np.ndarray | None, size: int) -> None:
+_NAMES = {
+    "scale": ("exp", "softplus"),
+    "likelihood": ("bernoulli", "gaussian"),
+    "latent": LATENTS,
+    "activation": ACTIVATIONS,
+}
+
+
+def check_config(
+    config: ModelConfig, data_mean: np.ndarray | None, event_shape: tuple[int, ...]
+) -> None:
     """Refuse sizes, names, floors or a data mean that make no model."""
-    names = {"scale": ("exp", "softplus"), "likelihood": ("bernoulli", "gaussian")}
-    for name, known in {**names, "latent": LATENTS}.items():
+    size = math.prod(event_shape)
+    for name, known in _NAMES.items():
         if getattr(config, name) not in known:
             raise InputError(unknown(name, getattr(config, name), known))
-    if not config.layers or min(*config.hidden, *config.hidden_above, *config.layers, 1) < 1:
+    if config.channels:
+        check_images(event_shape, config.channels)
+    sizes = (*config.hidden, *config.hidden_above, *config.layers, *config.channels)
+    if not config.layers or min(sizes) < 1:
         raise InputError(
             "expected one or more layers with sizes >= 1; got hidden "
-            f"{config.hidden} and {config.hidden_above}, latents {config.latents}."
+            f"{config.hidden} and {config.hidden_above}, latents {config.latents}, channels "
+            f"{config.channels}."
         )
     if config.categories < 2:
         raise InputError(f"expected categories >= 2; got {config.categories}.")

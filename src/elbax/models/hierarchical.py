@@ -16,7 +16,14 @@ from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import SBN, ModelConfig
-from elbax.models.heads import Head, check_config, data_head, latent_head
+from elbax.models.heads import (
+    Head,
+    check_config,
+    data_head,
+    encoder_network,
+    hidden_network,
+    latent_head,
+)
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
 Latents = tuple[Float[Array, "..."], ...]
@@ -152,22 +159,24 @@ def hierarchical(
     >>> sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
     314784
     """
-    size = int(np.prod(event_shape))
-    check_config(config, data_mean, size)
+    check_config(config, data_mean, event_shape)
     width = config.categories if config.latent == "categorical" else 1
-    inputs = [size, *(width * latents for latents in config.layers)]
-    hidden = [config.hidden, *[config.hidden_above] * (len(config.layers) - 1)]
+    # How wide each layer is, raveled.
+    inputs = [width * latents for latents in config.layers]
     keys = jax.random.split(key, (2, len(config.layers), 3))
     encoders, decoders = [], []
     for layer, latents in enumerate(config.layers):
-        up = [inputs[layer], *hidden[layer], latents]
-        encoders.append(latent_head(up, config, keys[0, layer]))
-        down = [inputs[layer + 1], *reversed(hidden[layer])]
+        up, down = keys[:, layer]
         if layer == 0:
-            decoders.append(data_head([*down, size], config, keys[1, layer], data_mean))
+            network = encoder_network(event_shape, config, up[0])
+            sizes = [inputs[0], *reversed(config.hidden)]
+            decoders.append(data_head(sizes, event_shape, config, down, data_mean))
         else:
-            below = config.layers[layer - 1]
-            decoders.append(latent_head([*down, below], config, keys[1, layer]))
+            network = hidden_network([inputs[layer - 1], *config.hidden_above], config, up[0])
+            sizes = [inputs[layer], *reversed(config.hidden_above)]
+            above = hidden_network(sizes, config, down[0])
+            decoders.append(latent_head(*above, config.layers[layer - 1], config, down[1:]))
+        encoders.append(latent_head(*network, latents, config, up[1:]))
     prior = _prior(config)
     generative = HierarchicalGenerative(tuple(decoders), prior, event_shape)
     inference = HierarchicalInference(tuple(encoders), config.latent == "normal")

@@ -34,6 +34,15 @@ class Linear(eqx.Module):
         return product(x, self.weight) + self.bias
 
 
+def activation_named(name: str) -> Callable[[Array], Array]:
+    """One of `elbax.models.config.ACTIVATIONS`.
+
+    >>> float(activation_named("relu")(jnp.asarray(-1.0)))
+    0.0
+    """
+    return jnp.tanh if name == "tanh" else getattr(jax.nn, name.replace("-", "_"))
+
+
 class MLP(eqx.Module):
     """Linear maps, each followed by `activation`, the last one too.
 

@@ -16,7 +16,7 @@ from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, DiagonalNormal
 from elbax.models.config import ModelConfig
-from elbax.models.heads import check_config, data_head, normal_head
+from elbax.models.heads import check_config, data_head, encoder_network, latent_head
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
 
@@ -109,8 +109,7 @@ def one_layer(
     425284
     """
     config = config or ModelConfig()
-    size = int(np.prod(event_shape))
-    check_config(config, data_mean, size)
+    check_config(config, data_mean, event_shape)
     if config.latent != "normal" or len(config.layers) != 1:
         raise InputError(
             "expected one layer of normal latents for one_layer; got "
@@ -118,6 +117,8 @@ def one_layer(
         )
     keys = jax.random.split(key, 6)
     (latents,) = config.layers
-    encoder = normal_head([size, *config.hidden, latents], config, keys[:3])
-    decoder = data_head([latents, *reversed(config.hidden), size], config, keys[3:], data_mean)
+    network, width = encoder_network(event_shape, config, keys[0])
+    encoder = latent_head(network, width, latents, config, keys[1:3])
+    sizes = [latents, *reversed(config.hidden)]
+    decoder = data_head(sizes, event_shape, config, keys[3:], data_mean)
     return Model(Generative(decoder, latents, event_shape), Inference(encoder))

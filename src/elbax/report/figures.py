@@ -7,7 +7,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from matplotlib.ticker import (
 from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.evaluation.images import image_grid
+from elbax.experiments.looks import Panel
 from elbax.report import series
 from elbax.report.results import RunResults
 from elbax.report.series import Series
 
 INK = "#24292f"  # text and axes; a page in the dark replaces it
+_MOST_ROWS = 8  # runs in one figure of units
 WIDTH = 4.8  # inches; small, so that the text is still readable on a phone
 
 # After Okabe and Ito's palette for color-blind readers, moved so that each color stands out on a
@@ -137,6 +139,33 @@ def snr_curves(run_results: RunResults) -> Figure:
 
 
 @style()
+def unit_variances(units: dict[str, Any]) -> Figure:
+    """Histograms of log10 Var_x(E_q[z_u | x]) over units, one row per run, layers in one row.
+
+    Args:
+        units: the content of `units.json`. Estimates below 1e-6, negative ones among them, are
+            counted there.
+    """
+    shown = units["runs"][:_MOST_ROWS]
+    num_layers = max(len(run["variances"]) for run in shown)
+    figure = Figure(figsize=(WIDTH, 0.4 + 1.3 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), num_layers, squeeze=False, sharex=True)
+    bins = np.linspace(-6, 1, 36)
+    for run, row in zip(shown, axes, strict=True):
+        for layer, (variances, place) in enumerate(zip(run["variances"], row, strict=False)):
+            logs = np.log10(np.maximum(variances, 1e-6))
+            place.hist(logs.clip(-6, 1), bins=list(bins), color=STYLES[layer % len(STYLES)][0])
+            place.axvline(math.log10(units["threshold"]), color=INK, lw=0.8, ls="--")
+            count = f"{run['active'][layer]} of {len(variances)}"
+            name = plain(run["name"], 30 if num_layers == 1 else 20)
+            place.set_title(f"{name}, layer {layer + 1}: {count}", fontsize=8)
+            place.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    for place in axes[-1]:
+        place.set_xlabel("log10 variance of the posterior mean")
+    return figure
+
+
+@style()
 def bounds_by_k(results: dict[str, Any]) -> Figure:
     """IWAE-k against k (logarithmic), rising to log p-hat, with error bars.
 
@@ -212,23 +241,40 @@ def prior_samples(run_results: RunResults) -> Figure:
     numbers = series.prior_samples(run_results)
     images = _images(run_results, numbers)
     across = math.ceil(math.sqrt(numbers["columns"]))
-    sheets = [
-        image_grid(images["samples"][m["row"]][: numbers["columns"]], across, fill=math.nan)
-        for m in numbers["methods"]
-    ]
-    columns = min(3, len(sheets))
-    rows = math.ceil(len(sheets) / columns)
-    wide = WIDTH / 3
-    high = wide * sheets[0].shape[0] / sheets[0].shape[1] + 0.2
-    figure = Figure(figsize=(wide * columns, high * rows))
+    return sheets(
+        [
+            Panel(m["label"], images["samples"][m["row"]][: numbers["columns"]], across)
+            for m in numbers["methods"]
+        ]
+    )
+
+
+@style()
+def sheets(panels: Sequence[Panel]) -> Figure:
+    """Panels of images under their titles.
+
+    Equal panels stand in rows of up to three; panels of different widths stand side by side.
+
+    Args:
+        panels: titles, images in [0, 1] (what lies outside is cut) and images per row.
+    """
+    grids = [image_grid(np.clip(p.images, 0, 1), p.columns, fill=math.nan) for p in panels]
+    widths = [grid.shape[1] for grid in grids]
+    equal = len(set(widths)) == 1
+    columns = min(3, len(panels)) if equal else len(panels)
+    rows = math.ceil(len(panels) / columns)
+    wide = WIDTH * 2 / 3 if len(panels) == 1 else WIDTH * columns / max(columns, 3 - (columns == 2))
+    tall = max(grid.shape[0] for grid in grids) / sum(widths[:columns]) * wide
+    figure = Figure(figsize=(wide, (tall + 0.25) * rows))
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
-    grid = figure.subplots(rows, columns, squeeze=False).flat
-    for method, sheet in zip(numbers["methods"], sheets, strict=True):
-        axes = next(grid)
-        axes.set_title(plain(method["label"], 22), pad=4)
-        _show(axes, sheet)
-    for axes in grid:
-        axes.set_axis_off()
+    ratios = widths if not equal else [1] * columns
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat
+    for panel, grid in zip(panels, grids, strict=True):
+        place = next(axes)
+        place.set_title(plain(panel.title, 22 if columns > 1 else 44), pad=4)
+        _show(place, grid)
+    for place in axes:
+        place.set_axis_off()
     return figure
 
 

@@ -114,7 +114,7 @@ _ACTIVE = Metric(
     decimals=1,
     best=None,
     meaning="How many latent units the data move: those whose posterior mean has a variance above "
-    "0.01 over the data; a count, not a score.",
+    "0.01 over the data; a count, not a score. Of several layers, that nearest to the data first.",
     whole=True,
 )
 

@@ -73,6 +73,8 @@ def write_report(run_dir: str | Path) -> Path:
     plates = list(_plates(run_results))
     if run_results.snr is not None:
         plates += _snr_plates(run_results.snr)
+    if run_results.units is not None:
+        plates.append(_units_plate(run_results.units))
     html = _render(run_results, plates)
     for plate in plates:
         _write_plate(folder / "figures", plate)
@@ -213,6 +215,26 @@ def _snr_plates(content: dict[str, Any]) -> Iterator[Plate]:
             figure=figure,
             missing="",
         )
+
+
+def _units_plate(units: dict[str, Any]) -> Plate:
+    """Which units are active, and what pruning the others changes."""
+    changes = ", ".join(
+        f"{run['name']} {'+'.join(map(str, run['active']))} active, "
+        f"{run['change']:+.3f} ± {run['standard_error']:.3f} nats"
+        for run in units["runs"]
+    )
+    return Plate(
+        name="active-units",
+        title="Active units",
+        caption="Variance over held-out data of each unit's posterior mean, by layer; right of the "
+        f"dashed line ({units['threshold']:g}) a unit is active. Without the inactive units "
+        f"log p-hat changes by: {changes}.",
+        alt=f"Histograms of log-variances by run and layer; {changes}.",
+        numbers=units,
+        figure=figures.unit_variances(units),
+        missing="",
+    )
 
 
 def _write_plate(folder: Path, plate: Plate) -> None:

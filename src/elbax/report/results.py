@@ -27,6 +27,7 @@ class RunResults:
             `reconstructions [R, n, H, W]` and `samples [R, m, H, W]`, runs in the order of
             `results["runs"]`; None where the data are not images.
         snr: `snr.json`, which `elbax snr` writes; None where it was not measured.
+        units: `units.json`, which `elbax evaluate --active-units` writes; None likewise.
     """
 
     results: dict[str, Any]
@@ -34,6 +35,7 @@ class RunResults:
     config: dict[str, Any]
     images: dict[str, np.ndarray] | None
     snr: dict[str, Any] | None = None
+    units: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,14 @@ def read(run_dir: str | Path) -> RunResults:
         raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
     metrics = _metrics(folder / "metrics.jsonl", train)
     images = _images(folder / "images.npz", len(results["runs"]), evaluate)
-    return RunResults(results, metrics, config, images, _snr(folder / "snr.json"))
+    return RunResults(
+        results,
+        metrics,
+        config,
+        images,
+        snr=_measured(folder / "snr.json", "lines", "elbax snr"),
+        units=_measured(folder / "units.json", "runs", "elbax evaluate --active-units"),
+    )
 
 
 def by_method(results: dict[str, Any]) -> list[Method]:
@@ -201,13 +210,14 @@ def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _snr(path: Path) -> dict[str, Any] | None:
+def _measured(path: Path, key: str, command: str) -> dict[str, Any] | None:
+    """What a command wrote beside the results: an object with a list that is not empty."""
     if not path.exists():
         return None
-    content = _parse(path, "measure it again with `elbax snr`")
+    content = _parse(path, f"measure it again with `{command}`")
     known = isinstance(content, dict) and content.get("format") == FORMAT
-    if not known or not isinstance(content.get("lines"), list) or not content["lines"]:
-        raise InputError(f"expected '{path}' as `elbax snr` writes it; measure it again.")
+    if not known or not isinstance(content.get(key), list) or not content[key]:
+        raise InputError(f"expected '{path}' as `{command}` writes it; measure it again.")
     return content
 
 

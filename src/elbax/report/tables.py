@@ -89,7 +89,7 @@ def runs(results: dict[str, Any]) -> Table:
         (
             Cell(run["name"]),
             Cell(run["status"]),
-            *(Cell(_number(metrics.value(run, m), _run_error(run, m), m)) for m in shown),
+            *(Cell(_by_layer([run], m) or _run_number(run, m)) for m in shown),
         )
         for run in results["runs"]
     ]
@@ -166,8 +166,20 @@ def _mean_cell(method: Method, metric: Metric) -> tuple[float | None, str]:
     error = over_seeds.sd
     if len(finished) == 1:
         error = number(finished[0].get("standard_errors", {}).get(metric.key))
-    text = _number(over_seeds.mean, error, metric)
+    text = _by_layer(finished, metric) or _number(over_seeds.mean, error, metric)
     return (None if over_seeds.mean is None else round(over_seeds.mean, metric.decimals)), text
+
+
+def _by_layer(runs: Sequence[dict[str, Any]], metric: Metric) -> str | None:
+    """Active units of several layers as "26+7", means over the runs; None for one layer."""
+    if metric.key != "active_units" or not runs:
+        return None
+    layers = [run.get("active_units") for run in runs]
+    if not all(isinstance(counts, list) and len(counts) > 1 for counts in layers):
+        return None
+    means = [spread(counts).mean for counts in zip(*layers, strict=True)]
+    decimals = 0 if len(runs) == 1 else metric.decimals
+    return "+".join(NONE if mean is None else f"{mean:.{decimals}f}" for mean in means)
 
 
 def _mark(column: list[tuple[float | None, str]], metric: Metric) -> list[Cell]:
@@ -188,6 +200,10 @@ def _number(value: Any, error: Any, metric: Metric) -> str:
     decimals = 0 if metric.whole and error is None and value.is_integer() else metric.decimals
     text = f"{value:z.{decimals}f}"  # z: no "-0.00"
     return text if error is None else f"{text} ± {error:.{decimals}f}"
+
+
+def _run_number(run: dict[str, Any], metric: Metric) -> str:
+    return _number(metrics.value(run, metric), _run_error(run, metric), metric)
 
 
 def _run_error(run: dict[str, Any], metric: Metric) -> Any:

@@ -16,6 +16,7 @@ from elbax.objectives import Objective
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
+from elbax.training.origin import Origin
 from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import ModelBuilder, Objectives, new_fleet
 from elbax.training.state import OK, STATUS
@@ -65,6 +66,7 @@ def fit(
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
     learning_rates: Sequence[float | None] = (None,),
+    origin: Origin | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
     monitor: Monitor | None = None,
@@ -83,6 +85,7 @@ def fit(
         config: the protocol: epochs, minibatch, Adam, schedule.
         seeds: one run per objective, learning rate and seed.
         learning_rates: first learning rates to try, in place of the configuration's.
+        origin: trained runs to start from, by `elbax.origin_of`; at random if omitted.
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
@@ -115,6 +118,7 @@ def fit(
         config=config,
         seeds=seeds,
         learning_rates=learning_rates,
+        origin=origin,
         fleet_map=fleet_map,
     )
     folder = None

@@ -24,6 +24,7 @@ from elbax.objectives import Objective
 from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
+from elbax.training.origin import Origin
 from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
 from elbax.training.table import ObjectiveTable
@@ -40,6 +41,7 @@ def new_fleet(
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
     learning_rates: Sequence[float | None] = (None,),
+    origin: Origin | None = None,
     fleet_map: str = "auto",
 ) -> tuple[tuple[RunSpec, ...], Fleet, dict[str, Any]]:
     """The runs, their fleet, and all that their results depend on, as config.json holds it.
@@ -62,8 +64,9 @@ def new_fleet(
     )
     dataset = _as_dataset(data)
     _check_data(dataset, config, model)
-    fleet = _build_fleet(runs, named, dataset, model, config, fleet_map)
-    return runs, fleet, _identity(runs, dataset, model, config)
+    fleet = _build_fleet(runs, named, dataset, model, config, origin, fleet_map)
+    identity = _identity(runs, dataset, model, config)
+    return runs, fleet, identity | ({} if origin is None else {"origin": origin.lineage})
 
 
 def _named(objectives) -> dict[str, Objective]:
@@ -106,11 +109,14 @@ def _build_fleet(
     dataset: Dataset,
     model: ModelConfig | ModelBuilder,
     config: TrainConfig,
+    origin: Origin | None,
     fleet_map: str,
 ) -> Fleet:
     table = ObjectiveTable([named[run.method] for run in runs])
     make = model_builder(model, dataset.event_shape, dataset.mean_intensity())
     models = [make(init_key(run.seed)) for run in runs]
+    if origin is not None:
+        models = origin.start(models, [run.seed for run in runs])
     for objective in table.objectives:
         check_latents(objective, models[0])
     states = [

@@ -84,6 +84,41 @@ def test_samples_are_saved(compared, tmp_path, capsys):
     assert np.load(npy).shape == (5, 8, 8)
 
 
+@pytest.mark.parametrize("what", ["interpolation", "posterior", "weights"])
+def test_what_a_run_has_learned_is_drawn(what, compared, tmp_path, capsys):
+    png, npy = tmp_path / "s.png", tmp_path / "s.npy"
+    words = ["sample", str(compared[0]), "--what", what, "--num", "3", "--k", "4"]
+    assert main([*words, "--out", str(png)]) == 0
+    assert main([*words, "--out", str(npy)]) == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
+    num = {"interpolation": 3 * 10, "posterior": 3 * (1 + 5 + 5), "weights": 3 + 3}[what]
+    assert np.load(npy).shape == (num, 8, 8)
+
+
+def test_a_second_stage_takes_model_and_data_from_the_first(tmp_path, capsys):
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    words = ["--epochs", "1", "--batch-size", "100", "--out"]
+    sizes = ["--hidden", "5", "--latents", "2", "--binarise", "threshold"]
+    assert main(["train", "--method", "vae", "--m", "4", *sizes, *words, first]) == 0
+    assert main(["train", "--from", first, "--method", "iwae", "--k", "4", *words, second]) == 0
+    configs = [json.loads((tmp_path / n / "config.json").read_text()) for n in ("first", "second")]
+    assert configs[0]["model"] == configs[1]["model"]
+    assert configs[0]["data"] == configs[1]["data"]
+    assert configs[1]["origin"]["methods"] == ["vae(m=4)"]
+    capsys.readouterr()
+    words = ["evaluate", second, "--ks", "1", "8", "--num-data", "50", "--active-units"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "IWAE(4) from VAE(4)" in printed
+    assert "of 2" in printed
+    units = json.loads((tmp_path / "second" / "units.json").read_text())["runs"][0]
+    assert len(units["variances"][0]) == 2
+    assert main(["sample", second, "--what", "manifold", "--out", str(tmp_path / "m.png")]) == 0
+    words = ["train", "--from", second, "--from-run", "vae", "--k", "4", "--out", first + "x"]
+    assert main(words) == 2
+    assert "unknown run 'vae'" in capsys.readouterr().err
+
+
 def test_a_finished_run_resumes_to_nothing_and_is_evaluated_again(compared, capsys):
     words = ["compare", "--methods", "vae(4)", "ciwae(k=4, beta=0.5)", "--seeds", "0", "1"]
     arguments = [*words, *TINY, "--ks", "1", "4", "16", "--out", str(compared[0])]

@@ -1,4 +1,4 @@
-"""Active units, reconstructions and prior samples on models whose answers are plain algebra."""
+"""Posterior means, reconstructions and prior samples on models whose answers are plain algebra."""
 
 import equinox as eqx
 import jax
@@ -10,7 +10,6 @@ import elbax
 from elbax._errors import InputError
 from elbax.evaluation import posterior
 from elbax.evaluation.posterior import (
-    active_units,
     posterior_means,
     prior_samples,
     reconstructions,
@@ -20,7 +19,7 @@ from tests.models import MODELS, binary_data
 
 
 def model_with_means(factors, offset=0.0):
-    """E_q[z_u | x] = factors_u x_u + offset, with wide posteriors that must not count."""
+    """E_q[z_u | x] = factors_u x_u + offset, with wide posteriors."""
     size = len(factors)
     rng = np.random.default_rng(41)
     parts = (rng.normal(size=size), rng.normal(size=(size, size)), rng.normal(size=size))
@@ -35,26 +34,6 @@ def x():
     columns = np.random.default_rng(42).normal(size=(2500, 5))
     columns = (columns - columns.mean(0)) / columns.std(0)
     return columns.astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("factors", "expected"),
-    [
-        ([0.0, 0.0, 0.0, 0.0, 0.0], 0),
-        ([0.099, 0.0, 0.0, -0.099, 0.0], 0),
-        ([0.101, -0.101, 0.099, 0.0, 1.0], 3),
-        ([1.0, 1.0, 1.0, 1.0, 1.0], 5),
-    ],
-)
-def test_units_are_active_where_the_means_vary_by_more_than_a_hundredth(x, factors, expected):
-    assert active_units(model_with_means(factors), x) == expected
-    # Where the means lie does not matter, only how they vary.
-    assert active_units(model_with_means(factors, offset=30.0), x) == expected
-
-
-def test_another_threshold_may_be_asked_for(x):
-    model = model_with_means([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert active_units(model, x, threshold=0.05) == 3
 
 
 def test_posterior_means_are_the_encoders_in_order(x):
@@ -109,7 +88,7 @@ def test_two_layers_have_means_reconstructions_and_samples():
 
 WRONG = {
     "no data": (
-        lambda model: active_units(model, np.zeros((0, 3), np.float32)),
+        lambda model: posterior_means(model, np.zeros((0, 3), np.float32)),
         "expected at least one datum; got none",
     ),
     "no samples": (

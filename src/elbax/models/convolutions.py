@@ -1,0 +1,139 @@
+"""Convolutional features of images and back: the same heads sit on them as on an `MLP`."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from elbax._errors import InputError
+from elbax._types import PRNGKey
+from elbax.models.networks import MLP
+
+Activation = Callable[[Array], Array]
+
+
+class ConvEncoder(eqx.Module):
+    """A raveled image through convolutions of stride 2, then through an `MLP`.
+
+    >>> network = ConvEncoder((8, 8), (4,), (16,), key=jax.random.key(0), activation=jnp.tanh)
+    >>> network(jnp.ones(64)).shape
+    (16,)
+    """
+
+    convolutions: tuple[eqx.nn.Conv2d, ...]
+    dense: MLP
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        channels: Sequence[int],
+        hidden: Sequence[int],
+        *,
+        key: PRNGKey,
+        activation: Activation,
+    ):
+        conv_key, dense_key = jax.random.split(key)
+        keys = jax.random.split(conv_key, len(channels))
+        pairs = zip([1, *channels[:-1]], channels, keys, strict=True)
+        self.convolutions = tuple(
+            eqx.nn.Conv2d(i, o, kernel_size=3, stride=2, padding=1, key=k) for i, o, k in pairs
+        )
+        sizes = [math.prod(_small_shape(event_shape, channels)), *hidden]
+        self.dense = MLP(sizes, key=dense_key, activation=activation)
+        self.event_shape = event_shape
+
+    @property
+    def num_features(self) -> int:
+        """How many features an image has."""
+        if self.dense.layers:
+            return self.dense.layers[-1].bias.size
+        return math.prod(
+            _small_shape(self.event_shape, [c.out_channels for c in self.convolutions])
+        )
+
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " h"]:
+        """Features of the image."""
+        x = x.reshape(1, *self.event_shape)
+        for convolution in self.convolutions:
+            x = self.dense.activation(convolution(x))
+        return self.dense(x.reshape(-1))
+
+
+class ConvDecoder(eqx.Module):
+    """A vector through an `MLP`, then through all transposed convolutions but the last.
+
+    That one is a `ConvOutput`, one for each parameter of the distribution over the image.
+
+    >>> network = ConvDecoder((8, 8), (4, 8), (2, 16), key=jax.random.key(0), activation=jnp.tanh)
+    >>> network(jnp.ones(2)).shape
+    (4, 4, 4)
+    """
+
+    dense: MLP
+    convolutions: tuple[eqx.nn.ConvTranspose2d, ...]
+    small_shape: tuple[int, int, int] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        channels: Sequence[int],
+        sizes: Sequence[int],
+        *,
+        key: PRNGKey,
+        activation: Activation,
+    ):
+        conv_key, dense_key = jax.random.split(key)
+        keys = jax.random.split(conv_key, len(channels))
+        self.small_shape = _small_shape(event_shape, channels)
+        wide = [*sizes, math.prod(self.small_shape)]
+        self.dense = MLP(wide, key=dense_key, activation=activation)
+        pairs = zip(channels[::-1], channels[-2::-1], keys, strict=False)
+        self.convolutions = tuple(_twice_as_large(i, o, k) for i, o, k in pairs)
+
+    def __call__(self, z: Float[Array, " z"]) -> Float[Array, "c h w"]:
+        """Feature maps of half the image's size."""
+        maps = self.dense(z).reshape(self.small_shape)
+        for convolution in self.convolutions:
+            maps = self.dense.activation(convolution(maps))
+        return maps
+
+
+class ConvOutput(eqx.Module):
+    """Feature maps to one raveled image of twice their size, with a bias for each pixel."""
+
+    convolution: eqx.nn.ConvTranspose2d
+    bias: Float[Array, " d"]
+
+    def __init__(self, event_shape: tuple[int, ...], num_maps: int, *, key: PRNGKey):
+        self.convolution = _twice_as_large(num_maps, 1, key, use_bias=False)
+        self.bias = jnp.zeros(math.prod(event_shape))
+
+    def __call__(self, maps: Float[Array, "c h w"]) -> Float[Array, " d"]:
+        """One number per pixel."""
+        return self.convolution(maps).reshape(-1) + self.bias
+
+
+def check_images(event_shape: tuple[int, ...], channels: Sequence[int]) -> None:
+    """Refuse data that convolutions of stride 2 cannot halve `len(channels)` times."""
+    factor = 2 ** len(channels)
+    if len(event_shape) != 2 or any(side % factor for side in event_shape):
+        raise InputError(
+            f"expected images whose sides are multiples of {factor} for {len(channels)} "
+            f"convolutions; got data of shape {event_shape}. Take fewer channels, or a fully "
+            "connected model."
+        )
+
+
+def _small_shape(event_shape: tuple[int, ...], channels: Sequence[int]) -> tuple[int, int, int]:
+    height, width = (side // 2 ** len(channels) for side in event_shape)
+    return channels[-1], height, width
+
+
+def _twice_as_large(num_in: int, num_out: int, key: PRNGKey, *, use_bias: bool = True):
+    return eqx.nn.ConvTranspose2d(
+        num_in, num_out, kernel_size=4, stride=2, padding=1, use_bias=use_bias, key=key
+    )

@@ -1,0 +1,64 @@
+"""Where a run starts when not at random: the parameters of another run, and its lineage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from elbax._errors import InputError
+from elbax.models.interface import Model
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Trained models that new runs start from: one per seed, or one for all of them.
+
+    Only parameters are taken over. Adam's moments, the step, the schedule and every random stream
+    begin anew, as in the second stage of Burda et al. 2015, section 5.
+
+    Attributes:
+        models: in the order of the new runs' seeds, or a single one.
+        lineage: which runs these are, for config.json: names, what they were trained by, epochs,
+            the hash of their configuration, and their own lineage if they have one.
+    """
+
+    models: Sequence[Model]
+    lineage: dict[str, Any]
+
+    def start(self, built: Sequence[Model], seeds: Sequence[int]) -> list[Model]:
+        """The models to start from in place of the newly built ones, one per run.
+
+        Args:
+            built: what each run would have started from.
+            seeds: each run's seed.
+
+        Raises:
+            InputError: as many models as seeds were expected, or they are of another kind.
+        """
+        distinct = list(dict.fromkeys(seeds))
+        if len(self.models) not in (1, len(distinct)):
+            raise InputError(
+                f"expected one run to start from, or one per seed ({len(distinct)}); got "
+                f"{len(self.models)}."
+            )
+        chosen = [self.models[distinct.index(seed) % len(self.models)] for seed in seeds]
+        for model, new in zip(chosen, built, strict=True):
+            if _kind(model) != _kind(new):
+                raise InputError(
+                    "expected the same model as that of the run to start from; the sizes or "
+                    "distributions differ. Give the options it was trained with."
+                )
+        # Copies: training gives the buffers of its states away.
+        return [jax.tree.map(_copy, model) for model in chosen]
+
+
+def _copy(leaf):
+    return jnp.array(leaf) if eqx.is_array(leaf) else leaf
+
+
+def _kind(model: Model):
+    arrays = eqx.filter(model, eqx.is_inexact_array)
+    return jax.tree.structure(model), [leaf.shape for leaf in jax.tree.leaves(arrays)]
