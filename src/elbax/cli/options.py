@@ -287,14 +287,51 @@ class DataFetch:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Write the HTML page and the figures of an evaluated folder again.
+class Reproduce:
+    """Reproduce a table or figure of a paper: train what it needs, test its claims, write a page.
 
-    Example: elbax report runs/latest
+    What is trained already is not trained again, whichever study asked for it, and an interrupted
+    study goes on where it stopped. `elbax reproduce list` lists the studies; all does every one.
+
+    Example: elbax reproduce table1 --preset quick
     """
 
-    folder: _Folder
-    """Folder that `elbax evaluate` or `elbax compare` wrote results into."""
+    study: _Folder
+    """A study that `elbax reproduce list` shows, list, or all."""
+    preset: Literal["quick", "standard", "paper"] = "quick"
+    """quick: embedded digits, minutes. standard: MNIST and Omniglot, within about an hour. paper:
+    the full protocol, for large machines."""
+    data: tuple[str, ...] = ()
+    """Data sets, in place of the preset's."""
+    size: Literal["reference", "larger"] | None = None
+    """The one-layer model of studies that do not say otherwise; none given takes reference."""
+    epochs: int | None = None
+    """Epochs of training, in place of the preset's."""
+    seeds: tuple[int, ...] = ()
+    """Seeds, in place of the preset's."""
+    num_data: int | None = None
+    """Evaluate on this many test data, in place of the preset's."""
+    out: str = "runs/reproduce"
+    """Folder of the runs, and of one folder with study.json, figures and page per study."""
+    dry_run: bool = False
+    """Only say what would be trained, and about how long it would take here."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the HTML page and the figures of one or more folders again, a chapter each.
+
+    Example: elbax report runs/latest runs/reproduce/table1 --out runs/page
+    """
+
+    folders: tyro.conf.Positional[tuple[str, ...]]
+    """Folders that `elbax evaluate`, `elbax compare` or `elbax reproduce` wrote results into."""
+    out: str | None = None
+    """Folder of the page; none given takes the first of the folders."""
     json: bool = False
     """Print one JSON object on stdout instead of text."""
 
@@ -306,6 +343,7 @@ COMMANDS = {
     "evaluate": Evaluate,
     "sample": Sample,
     "snr": Snr,
+    "reproduce": Reproduce,
     "report": Report,
 }
 DATA_COMMANDS = {"list": DataList, "info": DataInfo, "fetch": DataFetch}

@@ -196,8 +196,8 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, N]`), images.npz pictures. The test data are binarised once, by `seed`, the same
-    for every run.
+    `finite [R, N]`; of images `ssim [R, N]`), images.npz pictures. The test data are binarised
+    once, by `seed`, the same for every run.
 
     Args:
         runs: from `load_runs`.
@@ -212,14 +212,16 @@ def evaluate_runs(
     """
     begun = time.perf_counter()
     x = dataset.evaluation_split("test", seed)[:num_data]
-    entries, pictures, evaluations = [], [], []
+    entries, pictures, evaluations, similarities = [], [], [], []
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
         found = evaluate(runs.models[index], x, key=jax.random.key(seed), ks=ks, progress=told)
-        entry, shown = _describe(runs, index, spec, dataset, x, found, seed)
+        entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
         entries.append(entry)
         pictures.append(shown)
         evaluations.append(found)
+        if similar is not None:
+            similarities.append(similar)
     results = {
         "format": 1,
         "elbax": __version__,
@@ -239,10 +241,11 @@ def evaluate_runs(
         },
         "runs": entries,
     }
-    _write_arrays(
+    write_arrays(
         runs.path / "per_datum.npz",
         bounds=np.stack([found.bounds for found in evaluations]),
         finite=np.stack([found.finite for found in evaluations]),
+        **({"ssim": np.stack(similarities)} if similarities else {}),
     )
     write_atomically(runs.path / "results.json", json_bytes(results))
     if len(dataset.event_shape) == 2:
@@ -252,13 +255,13 @@ def evaluate_runs(
 
 
 def _describe(runs, index, spec, dataset, x, evaluation, seed):
-    """One run's entry in results.json, and its reconstructions and samples."""
+    """One run's entry in results.json, its reconstructions and samples, and SSIM per datum."""
     model = runs.models[index]
     key = jax.random.key(seed)
     units = list(active_units(model, x, key=key)) if len(x) > 1 else None
     estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
     rebuilt = reconstructions(model, x)
-    ssim_sd = None
+    ssim_sd = similar = None
     if len(dataset.event_shape) == 2 and min(dataset.event_shape) >= 3:
         similar = ssim(dataset.intensities("test")[: len(x)], np.clip(rebuilt, 0, 1))
         error = float(similar.std(ddof=1)) if len(similar) > 1 else float("nan")
@@ -279,7 +282,7 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
         "num_nonfinite": evaluation.num_nonfinite,
     }
     shown = (rebuilt[:_NUM_SHOWN], prior_samples(model, _NUM_SHOWN, key=key))
-    return entry, shown
+    return entry, shown, similar
 
 
 def _descent(origin: dict[str, Any] | None) -> str:
@@ -295,7 +298,7 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _write_images(path: Path, originals: np.ndarray, pictures: list) -> None:
-    _write_arrays(
+    write_arrays(
         path,
         originals=originals.astype(np.float32),
         reconstructions=np.stack([rebuilt for rebuilt, _ in pictures]).astype(np.float32),
@@ -303,7 +306,8 @@ def _write_images(path: Path, originals: np.ndarray, pictures: list) -> None:
     )
 
 
-def _write_arrays(path: Path, **arrays: np.ndarray) -> None:
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Arrays by name into one .npz, whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
     write_atomically(path, buffer.getvalue())

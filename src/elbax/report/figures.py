@@ -211,22 +211,32 @@ def reconstructions(run_results: RunResults) -> Figure:
     numbers = series.reconstructions(run_results)
     images = _images(run_results, numbers)
     columns = numbers["columns"]
-    strips = [("originals", images["originals"])]
-    strips += [(m["label"], images["reconstructions"][m["row"]]) for m in numbers["methods"]]
-    sheets = [image_grid(images[:columns], columns, fill=math.nan) for _, images in strips]
-    names = ["\n".join(textwrap.wrap(plain(label), 14)) for label, _ in strips]
+    rows = [("originals", images["originals"])]
+    rows += [(m["label"], images["reconstructions"][m["row"]]) for m in numbers["methods"]]
+    return strips([Panel(label, one[:columns], columns) for label, one in rows])
+
+
+@style()
+def strips(panels: Sequence[Panel]) -> Figure:
+    """Equal rows of images below each other, their titles to the left.
+
+    Args:
+        panels: titles and images in [0, 1] (what lies outside is cut), one row of them each.
+    """
+    grids = [image_grid(np.clip(p.images, 0, 1), p.columns, fill=math.nan) for p in panels]
+    names = ["\n".join(textwrap.wrap(plain(panel.title), 14)) for panel in panels]
 
     margin = 1.2  # inches, for the names
-    high = (WIDTH - margin) * sheets[0].shape[0] / sheets[0].shape[1]
+    high = (WIDTH - margin) * grids[0].shape[0] / grids[0].shape[1]
     pitch = max(high, 0.16 * max(name.count("\n") + 1 for name in names)) + 0.07
-    figure = Figure(figsize=(WIDTH, pitch * len(sheets)))
-    for place, (name, sheet) in enumerate(zip(names, sheets, strict=True)):
-        center = 1 - (place + 0.5) / len(sheets)
+    figure = Figure(figsize=(WIDTH, pitch * len(grids)))
+    for place, (name, grid) in enumerate(zip(names, grids, strict=True)):
+        center = 1 - (place + 0.5) / len(grids)
         figure.text((margin - 0.12) / WIDTH, center, name, ha="right", va="center")
-        height = high / (pitch * len(sheets))
+        height = high / (pitch * len(grids))
         _show(
             figure.add_axes((margin / WIDTH, center - height / 2, 1 - margin / WIDTH, height)),
-            sheet,
+            grid,
         )
     return figure
 
@@ -351,14 +361,18 @@ def _against_epoch(numbers: Series) -> tuple[Figure, Axes]:
 
 
 def _legend(figure: Figure, numbers: Series) -> None:
+    legend(figure, [method["label"] for method in numbers["methods"]])
+
+
+def legend(figure: Figure, labels: Sequence[str]) -> None:
     """The names below the drawing, in as many columns as they leave room for."""
-    names = [plain(method["label"]) for method in numbers["methods"]]
+    names = [plain(label) for label in labels]
     styles = [STYLES[place % len(STYLES)] for place in range(len(names))]
     lines = [Line2D([], [], color=color, ls=line, marker=marker) for color, line, marker in styles]
     columns = max(1, min(4, 52 // (max(map(len, names)) + 8)))
     figure.set_figheight(2.9 + 0.2 * math.ceil(len(names) / columns))
-    legend = figure.legend(lines, [""] * len(lines), loc="outside lower center", ncols=columns)
-    for text, name in zip(legend.get_texts(), names, strict=True):
+    drawn = figure.legend(lines, [""] * len(lines), loc="outside lower center", ncols=columns)
+    for text, name in zip(drawn.get_texts(), names, strict=True):
         text.set_text(name)  # set afterwards: a name that begins with "_" would be dropped
 
 

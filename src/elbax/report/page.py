@@ -5,61 +5,26 @@ RUN/figures/NAME.png       each figure, for a paper or a slide
 RUN/figures/NAME.json      the numbers it shows
 """
 
-import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from html import escape
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import matplotlib as mpl
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
+from elbax._errors import InputError
 from elbax._files import write_atomically
-from elbax._version import __version__
-from elbax.report import figures, metrics, results, series, snr, tables
-from elbax.report.results import RunResults
-from elbax.report.series import Series
+from elbax.report.chapter import Chapter, write_plate
+from elbax.report.run import run_chapter
+from elbax.report.study import study_chapter
 
 
-@dataclass(frozen=True)
-class Plate:
-    """One figure of the page.
-
-    Attributes:
-        name: of its files and its anchor.
-        title: of its section.
-        caption: what is shown, in a sentence or two.
-        alt: the same for a reader who cannot see it, with the main numbers.
-        numbers: what goes to JSON; nothing is drawn where it has no methods.
-        figure: the drawing, None where there is nothing to draw.
-        missing: why there is nothing to draw.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    numbers: Series
-    figure: Figure | None
-    missing: str
-
-    @property
-    def svg(self) -> Markup:
-        """The drawing as inline SVG; its text and axes take the page's color."""
-        return _inline(figures.render(_drawn(self), "svg", transparent=True), self.name, self.alt)
-
-
-def write_report(run_dir: str | Path) -> Path:
-    """Write `report.html` and `figures/` into a run directory, from its result files alone.
+def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
+    """Write `report.html` and `figures/`, from result files alone.
 
     The same files give the same bytes. Each file is written whole or not at all.
 
     Args:
-        run_dir: a directory that `elbax evaluate`, `compare` or `reproduce` finished.
+        folders: what `elbax evaluate`, `compare` or `reproduce` wrote; one chapter each.
+        out: the folder of the page; the first of the folders if omitted.
 
     Returns:
         The path of `report.html`.
@@ -68,22 +33,54 @@ def write_report(run_dir: str | Path) -> Path:
         InputError: if a result file is missing or invalid.
         OutputError: if the directory cannot be written.
     """
-    folder = Path(run_dir)
-    run_results = results.read(folder)
-    plates = list(_plates(run_results))
-    if run_results.snr is not None:
-        plates += _snr_plates(run_results.snr)
-    if run_results.units is not None:
-        plates.append(_units_plate(run_results.units))
-    html = _render(run_results, plates)
-    for plate in plates:
-        _write_plate(folder / "figures", plate)
-    path = folder / "report.html"
+    if not folders:
+        raise InputError("expected at least one folder to report on; got none.")
+    read = [Path(folder) for folder in folders]
+    if len({folder.resolve() for folder in read}) < len(read):
+        raise InputError("expected different folders to report on; one of them is given twice.")
+    chapters = [
+        study_chapter(folder) if (folder / "study.json").exists() else run_chapter(folder)
+        for folder in read
+    ]
+    target = read[0] if out is None else Path(out)
+    chapters = _told_apart(chapters)
+    html = _render(chapters)
+    for chapter in chapters:
+        for plate in chapter.plates:
+            write_plate(target / "figures", plate)
+    path = target / "report.html"
     write_atomically(path, html.encode())
     return path
 
 
-def _render(run_results: RunResults, plates: list[Plate]) -> str:
+def _told_apart(chapters: list[Chapter]) -> list[Chapter]:
+    """Chapters of one page with names, anchors and files of their own."""
+    if len(chapters) == 1:
+        return chapters
+    names = [chapter.name for chapter in chapters]
+    named = [
+        replace(chapter, name=name if names.count(name) == 1 else f"{name}-{place + 1}")
+        for place, (name, chapter) in enumerate(zip(names, chapters, strict=True))
+    ]
+    return [
+        replace(
+            chapter,
+            sections=[
+                replace(
+                    section,
+                    name=f"{chapter.name}-{section.name}",
+                    content=replace(section.content, name=f"{chapter.name}-{section.content.name}")
+                    if section.kind == "plate"
+                    else section.content,
+                )
+                for section in chapter.sections
+            ],
+        )
+        for chapter in named
+    ]
+
+
+def _render(chapters: list[Chapter]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("elbax.report"),
         autoescape=True,  # names of runs and data come from outside
@@ -91,252 +88,4 @@ def _render(run_results: RunResults, plates: list[Plate]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = run_results.results
-    shown = metrics.every(content["evaluation"]["ks"])
-    return environment.get_template("report.html.j2").render(
-        dataset=content["dataset"].get("name", "the data"),
-        summary=_summary(content),
-        comparison=Markup(tables.to_html(tables.comparison(content))),
-        runs=Markup(tables.to_html(tables.runs(content))),
-        plates=plates,
-        glossary=[(metric.name, metric.meaning) for metric in shown],
-        config=list(_flat(run_results.config)),
-        versions=_versions(run_results),
-        times=_times(content),
-    )
-
-
-def _plates(run_results: RunResults) -> Iterator[Plate]:
-    """The figures in the order of the page."""
-    no_images = "The run directory holds no images.npz, which only image data have."
-    curves = series.learning_curves(run_results)
-    yield Plate(
-        name="learning-curves",
-        title="Learning curves",
-        caption=f"The {curves['name']} against epoch: mean over the seeds of each method, with a "
-        "band of one standard deviation. The axis is fitted to the last three quarters of "
-        "training.",
-        alt=f"Line chart of the {curves['name']} against epoch; at the end, {_ends(curves)}.",
-        numbers=curves,
-        figure=figures.learning_curves(run_results) if curves["methods"] else None,
-        missing="No epoch of a finished run was recorded.",
-    )
-    numbers = series.courses(run_results)
-    if numbers["methods"]:
-        yield Plate(
-            name="courses",
-            title=f"Course of {numbers['name']}",
-            caption="The numbers of the objectives that change while training, at the end of each "
-            "epoch: mean over the seeds, with a band of one standard deviation.",
-            alt=f"Line chart of {numbers['name']} against epoch; at the end, {_ends(numbers)}.",
-            numbers=numbers,
-            figure=figures.courses(run_results),
-            missing="",
-        )
-    logged = series.snr_curves(run_results)
-    if logged["methods"]:
-        yield Plate(
-            name="snr-training",
-            title="Signal-to-noise while training",
-            caption="Mean over parameters of |mean| / sd of each network's gradient, from 64 draws "
-            "on 20 data at the end of an epoch: mean over the seeds, with a band of one standard "
-            "deviation.",
-            alt=f"Line chart of the gradient's SNR against epoch; at the end, {_ends(logged)}.",
-            numbers=logged,
-            figure=figures.snr_curves(run_results),
-            missing="",
-        )
-    bounds = series.bounds_by_k(run_results.results)
-    yield Plate(
-        name="bounds-by-k",
-        title="Bounds by number of samples",
-        caption="The held-out IWAE-k bound against k. It rises with k towards the log-likelihood; "
-        "the faster it does, the better the inference network fits.",
-        alt=f"Line chart of held-out IWAE-k against k; at the largest k, {_ends(bounds)}.",
-        numbers=bounds,
-        figure=figures.bounds_by_k(run_results.results) if bounds["methods"] else None,
-        missing="No run finished with a bound.",
-    )
-    originals = series.reconstructions(run_results)
-    yield Plate(
-        name="reconstructions",
-        title="Reconstructions",
-        caption="Held-out images in the first row; below, their reconstructions from the posterior "
-        "mean by the first finished seed of each method.",
-        alt="Rows of images: the originals, then the reconstructions by " + _labels(originals),
-        numbers=originals,
-        figure=figures.reconstructions(run_results) if originals["methods"] else None,
-        missing=no_images,
-    )
-    samples = series.prior_samples(run_results)
-    yield Plate(
-        name="prior-samples",
-        title="Samples from the prior",
-        caption="Images decoded from draws of the prior, by the first finished seed of each "
-        "method.",
-        alt="Sheets of generated images, one for each of " + _labels(samples),
-        numbers=samples,
-        figure=figures.prior_samples(run_results) if samples["methods"] else None,
-        missing=no_images,
-    )
-
-
-def _snr_plates(content: dict[str, Any]) -> Iterator[Plate]:
-    """The figures of `elbax snr`, where it measured the runs of this page."""
-    of = f"of {content.get('model', {}).get('name', 'a run')}"
-    described = {
-        "snr": (
-            "Signal-to-noise ratio",
-            f"Mean over parameters of |mean| / sd of the gradient {of}, against samples; bars are "
-            "bootstrap intervals, and values in the gray band are noise.",
-        ),
-        "dsnr": (
-            "Directed signal-to-noise ratio",
-            f"Length of the gradient {of} along its mean over the length across it.",
-        ),
-        "snr-layers": (
-            "Signal-to-noise by layer",
-            f"First, middle and last layer of each network {of}.",
-        ),
-        "gradient-histograms": (
-            "Draws of a gradient",
-            f"One parameter of each network {of}, by number of samples.",
-        ),
-        "ess": ("Effective sample size", "Its distribution over held-out data, by method."),
-    }
-    for name, figure in snr.figures_of(content).items():
-        title, caption = described[name]
-        yield Plate(
-            name=name,
-            title=title,
-            caption=caption,
-            alt=f"Chart: {caption}",
-            numbers=content,
-            figure=figure,
-            missing="",
-        )
-
-
-def _units_plate(units: dict[str, Any]) -> Plate:
-    """Which units are active, and what pruning the others changes."""
-    changes = ", ".join(
-        f"{run['name']} {'+'.join(map(str, run['active']))} active, "
-        f"{run['change']:+.3f} ± {run['standard_error']:.3f} nats"
-        for run in units["runs"]
-    )
-    return Plate(
-        name="active-units",
-        title="Active units",
-        caption="Variance over held-out data of each unit's posterior mean, by layer; right of the "
-        f"dashed line ({units['threshold']:g}) a unit is active. Without the inactive units "
-        f"log p-hat changes by: {changes}.",
-        alt=f"Histograms of log-variances by run and layer; {changes}.",
-        numbers=units,
-        figure=figures.unit_variances(units),
-        missing="",
-    )
-
-
-def _write_plate(folder: Path, plate: Plate) -> None:
-    """Write a figure and its numbers; where there is none, remove an older report's."""
-    image, numbers = folder / f"{plate.name}.png", folder / f"{plate.name}.json"
-    if plate.figure is None:
-        image.unlink(missing_ok=True)
-        numbers.unlink(missing_ok=True)
-        return
-    figures.save(plate.figure, image)
-    text = json.dumps(plate.numbers, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(numbers, f"{text}\n".encode())
-
-
-def _drawn(plate: Plate) -> Figure:
-    assert plate.figure is not None
-    return plate.figure
-
-
-def _inline(svg: bytes, name: str, alt: str) -> Markup:
-    """An SVG file as an element of a page.
-
-    Without its prolog, namespaces and style sheet, which a page needs none of; with names of its
-    own, for those of two figures would clash; with ink in the color of the page's text.
-    """
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = text.replace(figures.INK, "currentColor")
-    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1))
-
-
-def _ends(numbers: Series) -> str:
-    return ", ".join(f"{m['label']} {m['mean'][-1]:.2f}" for m in numbers["methods"])
-
-
-def _labels(numbers: Series) -> str:
-    return ", ".join(method["label"] for method in numbers["methods"]) + "."
-
-
-def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
-    data, runs = content["dataset"], content["runs"]
-    shape = " \N{MULTIPLICATION SIGN} ".join(map(str, data.get("event_shape") or []))
-    diverged = sum(run["status"] != "ok" for run in runs)
-    facts = {
-        "training data": data.get("num_train"),
-        "test data": data.get("num_test"),
-        "shape of a datum": shape or None,
-        "binarization": data.get("binarise"),
-        "methods": len(results.by_method(content)),
-        "runs": f"{len(runs)}, {diverged} diverged" if diverged else len(runs),
-    }
-    return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
-
-
-def _versions(run_results: RunResults) -> list[tuple[str, str]]:
-    recorded = run_results.results["training"].get("versions")
-    return [
-        ("elbax, that wrote the results", str(run_results.results.get("elbax", "unknown"))),
-        *((f"{k}, at training", str(v)) for k, v in (recorded or {}).items()),
-        ("elbax, that wrote this page", __version__),
-        ("matplotlib, that drew the figures", mpl.__version__),
-    ]
-
-
-def _times(content: dict[str, Any]) -> list[tuple[str, str]]:
-    training, evaluation = content["training"], content["evaluation"]
-    facts = {
-        "training": _duration(training.get("seconds")),
-        "evaluation": _duration(evaluation.get("seconds")),
-        "epochs": training.get("epochs"),
-        "optimizer steps": training.get("steps"),
-        "compilations of the training program": training.get("compilations"),
-        "device": training.get("device"),
-        "samples k of the evaluation": ", ".join(map(str, evaluation["ks"])),
-    }
-    return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
-
-
-def _duration(seconds: Any) -> str | None:
-    """Seconds as people say them.
-
-    >>> _duration(3 * 3600 + 125.4)
-    '3 h 2 min 5 s'
-    """
-    known = results.number(seconds)
-    if known is None:
-        return None
-    if known < 60:
-        return f"{known:.1f} s"
-    minutes, rest = divmod(round(known), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours} h " if hours else "") + f"{minutes} min {rest} s"
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted names and their values."""
-    for name, value in config.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{prefix}{name}", text
+    return environment.get_template("report.html.j2").render(chapters=chapters)

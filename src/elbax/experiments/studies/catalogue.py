@@ -1,0 +1,35 @@
+"""All studies by name, in the order of the command line."""
+
+from elbax.experiments.studies import (
+    beta,
+    curves,
+    discrete,
+    generalization,
+    iwae_table,
+    log_expectation,
+    manifold,
+    reconstructions,
+    snr,
+    table1,
+    two_stage,
+    warmup,
+)
+from elbax.experiments.study import Study
+
+STUDIES: dict[str, Study] = {
+    module.STUDY.name: module.STUDY
+    for module in (
+        table1,
+        curves,
+        reconstructions,
+        beta,
+        generalization,
+        iwae_table,
+        two_stage,
+        warmup,
+        manifold,
+        log_expectation,
+        discrete,
+        snr,
+    )
+}

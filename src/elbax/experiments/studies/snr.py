@@ -1,0 +1,73 @@
+"""Rainforth et al. 2018, Figures 1 to 4: signal-to-noise ratios of gradients on their toy."""
+
+from elbax.experiments import verdicts as v
+from elbax.experiments.exhibits import TableExhibit
+from elbax.experiments.plan import PlannedRun
+from elbax.experiments.snr_study import toy_study
+from elbax.experiments.store import Told
+from elbax.experiments.study import Findings, Found, Preset, Study, presets
+
+_DRAWS = {"quick": 4000, "standard": 8000}  # else as many as the paper takes
+_PAPER_DRAWS = 10_000
+
+
+def runs(preset: Preset) -> list[PlannedRun]:
+    """None: the toy's parameters are known, not trained."""
+    return []
+
+
+def conclude(preset: Preset, found: Found, told: Told) -> Findings:
+    """Slopes of log SNR against log T, beside theory."""
+    content = toy_study(
+        num_draws=_DRAWS.get(preset.name, _PAPER_DRAWS),
+        seed=preset.seeds[0],
+        progress=lambda done: told("gradients of the toy", done),
+    )
+    rows, verdicts = [], []
+    for line in content["lines"]:
+        row = [f"{line['label']} in {line['along']}"]
+        for network in ("generative", "inference"):
+            group = line["groups"][network]
+            row += [_slope(group), f"{group['predicted']:+.1f}"]
+            verdicts.append(_verdict(line, network, group))
+        rows.append(row)
+    table = TableExhibit(
+        "slopes",
+        "Slopes of log SNR against log of the number of samples",
+        "Gaussian toy of 20 dimensions, parameters 0.01 from the optimum.",
+        ["method", "generative", "theory", "inference", "theory"],
+        rows,
+        ("± is the bootstrap standard error.",),
+    )
+    return Findings([table], verdicts, snr=content)
+
+
+def _slope(group: dict) -> str:
+    if group["slope"] is None:
+        return "noise"
+    return f"{group['slope']:+.2f} ± {group['error'] or 0:.2f}"
+
+
+def _verdict(line: dict, network: str, group: dict) -> v.Verdict:
+    claim = (
+        f"{line['label']}: SNR of the {network} network goes as {line['along']}^"
+        f"{group['predicted']:+.1f} ({line['source']})"
+    )
+    if group["slope"] is None:
+        return v.Verdict(claim, group["predicted"], None, None, v.NOT_TESTABLE, "under the noise")
+    verdict = {"pass": v.REPRODUCED, "fail": v.NOT_REPRODUCED}[group["verdict"]]
+    reason = "tolerance 0.15 and two standard errors"
+    return v.Verdict(claim, group["predicted"], group["slope"], group["error"], verdict, reason)
+
+
+STUDY = Study(
+    name="snr",
+    title="Signal-to-noise ratios",
+    source="Rainforth et al. 2018, Theorem 1 and Figures 1 to 4; Tucker et al. 2019",
+    claim="The SNR of the generative network grows with the square root of all samples; that of "
+    "the inference network falls with the square root of K under IWAE, and grows under the ELBO, "
+    "MIWAE (in M) and DReG.",
+    presets=presets(1, {"digits": 1}, {"digits": 1}),
+    runs=runs,
+    conclude=conclude,
+)
