@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 demo: $(READY)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
-	$(BIN)/elbax compare --data digits --hidden 100 --latents 20 --epochs 40 --monitor-every 2 --out runs/demo
+	$(BIN)/elbax compare --data digits --model small --epochs 40 --monitor-every 2 --out runs/demo
 
 test: lint tests  ## Lint, types, layers and the default tests
 

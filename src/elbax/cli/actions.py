@@ -213,9 +213,8 @@ def reproduce(options: o.Reproduce) -> Outcome:
 def _reproduce(
     studies: list[Study], chosen_presets: dict[str, Preset], store: Store, out: Path
 ) -> Outcome:
-    from elbax.report import tables
     from elbax.report.page import write_report
-    from elbax.report.study import counts, verdicts_of
+    from elbax.report.study import counts
 
     texts, contents, folders, pages = [], [], [], []
     with Reporter() as reporter:
@@ -229,7 +228,7 @@ def _reproduce(
             pages.append(write_report(folder))
             contents.append(content)
             folders.append(folder)
-            texts.append(tables.to_text(verdicts_of(content)) + f"\n\nReport: {pages[-1]}")
+            texts.append(_study_text(content) + f"\n\nReport: {pages[-1]}")
             if len(studies) > 1:
                 tally = ", ".join(f"{count} {name}" for name, count in counts(content).items())
                 reporter.say(f"{study.name}: {tally}; {content['seconds']:.0f} s")
@@ -237,6 +236,15 @@ def _reproduce(
         pages.append(write_report(*folders, out=out))
         texts.append(f"All of them: {pages[-1]}")
     return Outcome({"studies": contents, "page": str(pages[-1])}, "\n\n".join(texts))
+
+
+def _study_text(content: dict[str, Any]) -> str:
+    """Its tables, then its verdicts."""
+    from elbax.report import exhibits, tables
+
+    shown = [one for one in content["exhibits"] if one["kind"] == "table"]
+    parts = [tables.to_text(exhibits.table_of(one)) for one in shown]
+    return "\n\n".join([content["title"], *parts, exhibits.verdict_text(content["verdicts"])])
 
 
 def _outline(outlines: list[dict[str, Any]]) -> Outcome:

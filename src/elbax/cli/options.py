@@ -9,7 +9,17 @@ from elbax.models.config import PRESETS
 from elbax.training.config import TrainConfig
 
 _Folder = tyro.conf.Positional[str]
-_Preset = Literal["reference", "larger", "two-layer", "conv", "sbn", "sbn-2", "sbn-3"]
+_Preset = Literal[
+    "reference",
+    "small",
+    "larger",
+    "two-layer",
+    "small-two-layer",
+    "conv",
+    "sbn",
+    "sbn-2",
+    "sbn-3",
+]
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,9 @@ class ModelOptions:
     model: Literal["reference", "larger", "two-layer", "conv", "sbn", "sbn-2", "sbn-3"] = (
         "reference"
     )
-    """Preset: reference is D-200-200-50 (Burda et al. 2015), larger D-400-400-20, two-layer
-    D-200-200-100 and 100-100-100-50 (Burda et al.); conv has two convolutions of stride 2, for
+    """Preset: reference is D-200-200-50 (Burda et al. 2015), small D-100-20 for the digits, larger
+    D-400-400-20, two-layer D-200-200-100 and 100-100-100-50 (Burda et al.), small-two-layer
+    D-100-20 and 20-50-10; conv has two convolutions of stride 2, for
     images; sbn, sbn-2 and sbn-3 are sigmoid belief
     networks with one to three layers of 200 Bernoulli units."""
     hidden: tuple[int, ...] | None = None
@@ -303,8 +314,9 @@ class Reproduce:
     the full protocol, for large machines."""
     data: tuple[str, ...] = ()
     """Data sets, in place of the preset's."""
-    size: Literal["reference", "larger"] | None = None
-    """The one-layer model of studies that do not say otherwise; none given takes reference."""
+    size: Literal["reference", "larger", "small"] | None = None
+    """The one-layer model of studies that do not say otherwise, in place of the preset's: small
+    for the digits, else reference."""
     epochs: int | None = None
     """Epochs of training, in place of the preset's."""
     seeds: tuple[int, ...] = ()

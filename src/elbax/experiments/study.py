@@ -40,7 +40,7 @@ class Preset:
         schedule: course of the learning rate.
         ks: sample counts of the evaluation.
         num_data: test data of the evaluation; all if none.
-        size: the model, by its preset's name; quick studies of digits take it too.
+        size: the one-layer model, by its name.
     """
 
     name: str
@@ -65,6 +65,14 @@ class Preset:
     def model(self) -> ModelConfig:
         """The model of `size`."""
         return MODELS[self.size]
+
+    @property
+    def depths(self) -> dict[int, ModelConfig]:
+        """Models of one and of two stochastic layers."""
+        return {
+            1: self.model,
+            2: MODELS["small-two-layer" if self.size == "small" else "two-layer"],
+        }
 
     @property
     def budget(self) -> Budget:
@@ -92,7 +100,9 @@ def presets(
     et al. would spend two thirds of its few epochs at a tenth of it.
     """
     return {
-        "quick": Preset("quick", {"digits": quick}, quick_seeds, ks=(1, 5, 50, 64, 1000)),
+        "quick": Preset(
+            "quick", {"digits": quick}, quick_seeds, ks=(1, 5, 50, 64, 1000), size="small"
+        ),
         "standard": Preset(
             "standard", standard or {"mnist": 6}, standard_seeds, "constant", num_data=1000
         ),

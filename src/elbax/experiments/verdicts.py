@@ -128,7 +128,9 @@ def above_all(
 
 
 def _in_limits(d: Difference) -> float:
-    return d.mean / (d.limit * d.error) if d.error > 0 else math.copysign(math.inf, d.mean)
+    if d.error > 0:
+        return d.mean / (d.limit * d.error)
+    return d.mean * math.inf if d.mean else 0.0
 
 
 def ordered(claim: str, found: Difference, *, published: float | None = None) -> Verdict:

@@ -47,6 +47,9 @@ class ModelConfig:
 
 
 REFERENCE = ModelConfig()
+# For small images, such as the 8 x 8 digits.
+SMALL = ModelConfig(hidden=(100,), latents=20)
+SMALL_TWO_LAYER = ModelConfig(hidden=(100,), latents=(20, 10), hidden_above=(50,))
 LARGER = ModelConfig(hidden=(400, 400), latents=20)
 # Burda et al. 2015, section 5: q D-200-200-100, then 100-100-100-50; p mirrored.
 TWO_LAYER = ModelConfig(latents=(100, 50), hidden_above=(100, 100))
@@ -58,8 +61,10 @@ SBN_2 = ModelConfig(hidden=(), latents=(200, 200), latent="bernoulli")
 SBN_3 = ModelConfig(hidden=(), latents=(200, 200, 200), latent="bernoulli")
 PRESETS = {
     "reference": REFERENCE,
+    "small": SMALL,
     "larger": LARGER,
     "two-layer": TWO_LAYER,
+    "small-two-layer": SMALL_TWO_LAYER,
     "conv": CONV,
     "sbn": SBN,
     "sbn-2": SBN_2,

@@ -1,5 +1,6 @@
 """The exhibits of a study, drawn: lines, dots and images from the content of study.json."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,16 @@ from elbax.report.figures import (
     strips,
     style,
 )
-from elbax.report.tables import Cell, Table
+from elbax.report.tables import NONE, Cell, Table
+from elbax.report.tables import WIDTH as WIDTH_OF_TEXT
 
 Content = dict[str, Any]
+
+_SIGNS = {
+    "reproduced": "\N{CHECK MARK}",
+    "not reproduced": "\N{BALLOT X}",
+    "not testable": "\N{MIDDLE DOT}",
+}
 
 
 def table_of(exhibit: Content) -> Table:
@@ -39,7 +47,7 @@ def verdict_table(verdicts: Sequence[Content]) -> Table:
             Cell(_signed(verdict["published"])),
             Cell(_signed(verdict["obtained"], verdict["error"])),
             Cell(_signed(_gap(verdict))),
-            Cell(verdict["verdict"], best=verdict["verdict"] == "reproduced"),
+            Cell(f"{_SIGNS[verdict['verdict']]} {verdict['verdict']}"),
             Cell(verdict["reason"]),
         )
         for verdict in verdicts
@@ -51,6 +59,29 @@ def verdict_table(verdicts: Sequence[Content]) -> Table:
         "held-out data where there are several seeds, else over data.",
     )
     return Table("Every claim, tested", columns, rows, notes)
+
+
+def verdict_text(verdicts: Sequence[Content]) -> str:
+    """The same for a terminal of 80 columns: two lines or more per claim."""
+    lines = []
+    for verdict in verdicts:
+        lines += textwrap.wrap(
+            f"{_SIGNS[verdict['verdict']]} {verdict['claim']}: {verdict['verdict']}",
+            WIDTH_OF_TEXT,
+            subsequent_indent="  ",
+        )
+        values = {
+            "paper": _signed(verdict["published"]),
+            "obtained": _signed(verdict["obtained"], verdict["error"]),
+        }
+        told = [f"{name} {value}" for name, value in values.items() if value != NONE]
+        lines += textwrap.wrap(
+            "; ".join([*told, verdict["reason"]]),
+            WIDTH_OF_TEXT,
+            initial_indent="    ",
+            subsequent_indent="    ",
+        )
+    return "\n".join(lines)
 
 
 def figure_of(exhibit: Content, arrays: dict[str, np.ndarray]) -> Figure:
@@ -99,7 +130,7 @@ def _fit(axes, lines: Sequence[Content]) -> None:
         y
         for line in lines
         for x, y in zip(line["x"], line["y"], strict=True)
-        if x >= 0.25 * max(line["x"])
+        if y is not None and x >= 0.25 * max(line["x"])
     ]
     if late and max(late) > min(late):
         room = 0.08 * (max(late) - min(late))
@@ -133,12 +164,13 @@ def _images(exhibit: Content, arrays: dict[str, np.ndarray]) -> Figure:
 
 
 def _gap(verdict: Content) -> float | None:
-    if verdict["published"] is None or verdict["obtained"] is None:
+    """Obtained minus published, where the two are of the same thing."""
+    if None in (verdict["published"], verdict["obtained"]) or verdict["verdict"] == "not testable":
         return None
     return verdict["obtained"] - verdict["published"]
 
 
 def _signed(value: float | None, error: float | None = None) -> str:
     if value is None:
-        return "-"
+        return NONE
     return f"{value:+.2f}" + ("" if error is None else f" ± {error:.2f}")

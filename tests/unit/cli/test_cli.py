@@ -1,7 +1,10 @@
 """The command line, as its users meet it: output, exit codes, sentences."""
 
+import contextlib
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -119,6 +122,65 @@ def test_a_second_stage_takes_model_and_data_from_the_first(tmp_path, capsys):
     assert "unknown run 'vae'" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A study of two runs, done once: its folder and what it printed as JSON."""
+    out = tmp_path_factory.mktemp("reproduce")
+    words = ["reproduce", "log-expectation", "--epochs", "1", "--num-data", "30", "--json"]
+    stdout = io.StringIO()
+    with contextlib.redirect_stdout(stdout):
+        assert main([*words, "--out", str(out)]) == 0
+    return out, json.loads(stdout.getvalue())
+
+
+def test_a_study_leaves_verdicts_and_a_page(reproduced):
+    out, content = reproduced
+    [study] = content["studies"]
+    assert study == json.loads((out / "log-expectation" / "study.json").read_text())
+    assert {verdict["verdict"] for verdict in study["verdicts"]} == {"reproduced"}
+    assert [run["epochs"] for run in study["runs"]] == [1, 1]
+    page = (out / "log-expectation" / "report.html").read_text()
+    assert "Two points: E log of the mean of k rises" in page
+    assert (out / "log-expectation" / "figures" / "two-points.json").exists()
+
+
+def test_a_study_done_before_trains_nothing_again(reproduced, capsys):
+    out, _ = reproduced
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
+    words = ["reproduce", "log-expectation", "--epochs", "1", "--num-data", "30"]
+    assert main([*words, "--out", str(out), "--dry-run"]) == 0
+    assert "every run is trained already" in capsys.readouterr().out
+    assert main([*words, "--out", str(out)]) == 0
+    assert "training" not in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
+
+
+def test_several_folders_make_one_page(reproduced, compared, tmp_path, capsys):
+    out, _ = reproduced
+    folders = [str(out / "log-expectation"), str(compared[0])]
+    assert main(["report", *folders, "--out", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert page.count('class="chapter"') == 2
+    anchors = re.findall(r'id="([^"]+)"', page)
+    assert len(set(anchors)) == len(anchors)
+    for link in re.findall(r'href="(figures/[^"]+)"', page):
+        assert (tmp_path / "page" / link).exists()
+    assert main(["report", folders[0], folders[0]]) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_studies_are_listed_and_planned(tmp_path, capsys):
+    assert main(["reproduce", "list", "--json"]) == 0
+    names = [study["name"] for study in json.loads(capsys.readouterr().out)["studies"]]
+    assert len(names) == 12
+    out = tmp_path / "out"
+    assert main(["reproduce", "iwae-table", "--dry-run", "--json", "--out", str(out)]) == 0
+    [plan] = json.loads(capsys.readouterr().out)["plans"]
+    assert [row["runs"] for row in plan["fleets"]] == [2, 4, 4, 2, 4, 4]
+    assert plan["seconds"] > 0
+    assert not out.exists()
+
+
 def test_a_finished_run_resumes_to_nothing_and_is_evaluated_again(compared, capsys):
     words = ["compare", "--methods", "vae(4)", "ciwae(k=4, beta=0.5)", "--seeds", "0", "1"]
     arguments = [*words, *TINY, "--ks", "1", "4", "16", "--out", str(compared[0])]
@@ -185,6 +247,9 @@ WRONG = {
     "no folder": (["evaluate", "nowhere"], "config.json"),
     "no data command": (["data", "lst"], "did you mean 'list'?"),
     "no such run": (["report", "nowhere"], "nowhere"),
+    "no such study": (["reproduce", "tabel1"], "did you mean 'table1'?"),
+    "no such preset": (["reproduce", "table1", "--preset", "fast"], "fast"),
+    "no epochs of a study": (["reproduce", "table1", "--epochs", "0"], "--epochs >= 1"),
 }
 
 

@@ -57,8 +57,8 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
             rows.append(
                 [
                     f"{trained} on {name}: {one}",
-                    plus_minus([m.log_p_hat.mean() for m in members]),
-                    plus_minus([m.ssim.mean() for m in members], 3),
+                    plus_minus([float(m.log_p_hat.mean()) for m in members]),
+                    plus_minus([float(m.ssim.mean()) for m in members], 3),
                     published[LABELS.index(one)] if published else "-",
                 ]
             )
@@ -85,9 +85,9 @@ class _Across:
         key = jax.random.key(preset.budget.seed)
         found: Evaluation = evaluate(run.model, x, key=key, ks=(_K,))
         self.seed = run.plan.seed
-        self.log_p_hat = found.per_datum("log_p_hat")
+        self.log_p_hat = found.per_datum("log_p_hat").astype(np.float64)
         rebuilt = np.clip(reconstructions(run.model, x), 0, 1)
-        self.ssim = np.asarray(ssim(dataset.intensities("test")[: len(x)], rebuilt))
+        self.ssim = np.array(ssim(dataset.intensities("test")[: len(x)], rebuilt))
 
 
 def _verdicts(trained: str, name: str, across: dict[str, list[_Across]]) -> list[v.Verdict]:

@@ -6,10 +6,9 @@ from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies.common import mean, units, values
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
-from elbax.models.config import REFERENCE, TWO_LAYER
 
 KS = (1, 5, 50)
-DEPTHS = {1: REFERENCE, 2: TWO_LAYER}
+DEPTHS = (1, 2)
 
 # Test NLL and active units: (depth, k) -> VAE, IWAE.
 _PUBLISHED = {
@@ -37,7 +36,7 @@ def runs(preset: Preset) -> list[PlannedRun]:
     return [
         run
         for data in preset.data
-        for model in DEPTHS.values()
+        for model in preset.depths.values()
         for k in KS
         for run in grid(
             data,
@@ -56,8 +55,8 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
 
 
 def _of(found: Found, data: str, depth: int, k: int, kind: str) -> list[FoundRun]:
-    name = f"{'VAE' if k == 1 else kind}({k})"
-    return found.of(name, data, latents=DEPTHS[depth].latents)
+    members = found.of(f"{'VAE' if k == 1 else kind}({k})", data)
+    return [run for run in members if len(run.plan.model.layers) == depth]
 
 
 def _table(data: str, found: Found) -> TableExhibit:

@@ -5,7 +5,6 @@ from elbax.experiments.exhibits import TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
 from elbax.experiments.studies.common import mean, units, values
-from elbax.experiments.studies.iwae_table import DEPTHS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -22,7 +21,7 @@ def runs(preset: Preset) -> list[PlannedRun]:
     data = preset.data[0]
     return [
         run
-        for model in DEPTHS.values()
+        for model in preset.depths.values()
         for run in grid(data, _methods(preset), preset.seeds, model, preset.train(data))
     ]
 
@@ -31,7 +30,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
     """Active units and log p-hat."""
     plain, warm = (label(method) for method in _methods(preset))
     rows, verdicts = [], []
-    for depth, model in DEPTHS.items():
+    for depth, model in preset.depths.items():
         of = {name: found.of(name, latents=model.latents) for name in (plain, warm)}
         layers = f"{depth} layer{'s' if depth > 1 else ''}"
         rows += [
