@@ -7,6 +7,8 @@ from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.likelihood import Evaluation, compare, evaluate
 from .evaluation.snr import SNR, snr
+from .evaluation.units import active_units
+from .experiments.runs import load_runs, origin_of
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
@@ -15,6 +17,7 @@ from .models.hierarchical import hierarchical
 from .models.interface import AbstractGenerative, AbstractInference, Model
 from .models.linear_gaussian import linear_gaussian
 from .models.one_layer import one_layer
+from .models.pruning import pruned
 from .objectives import Objective
 from .training.config import TrainConfig
 from .training.fit import fit
@@ -38,6 +41,7 @@ __all__ = [
     "RunFailedError",
     "TrainConfig",
     "__version__",
+    "active_units",
     "bounds",
     "ciwae",
     "compare",
@@ -49,10 +53,13 @@ __all__ = [
     "jvi",
     "linear_gaussian",
     "load_data",
+    "load_runs",
     "log_weights",
     "miwae",
     "one_layer",
+    "origin_of",
     "piwae",
+    "pruned",
     "renyi",
     "rules",
     "rws",

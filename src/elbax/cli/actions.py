@@ -221,7 +221,7 @@ def _reproduce(
         for study in studies:
 
             def told(what: str, done: float, name: str = study.name) -> None:
-                reporter.update(f"{name}: {what}", done)
+                reporter.update(f"{name}: {what}", done, f"{done:.0%}")
 
             folder = out / study.name
             content = perform(study, chosen_presets[study.name], store, folder, told)

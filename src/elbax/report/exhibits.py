@@ -44,15 +44,15 @@ def verdict_table(verdicts: Sequence[Content]) -> Table:
     rows = tuple(
         (
             Cell(verdict["claim"]),
+            Cell(f"{_SIGNS[verdict['verdict']]} {verdict['verdict']}"),
             Cell(_signed(verdict["published"])),
             Cell(_signed(verdict["obtained"], verdict["error"])),
             Cell(_signed(_gap(verdict))),
-            Cell(f"{_SIGNS[verdict['verdict']]} {verdict['verdict']}"),
             Cell(verdict["reason"]),
         )
         for verdict in verdicts
     )
-    columns = ("claim", "paper", "obtained", "difference", "verdict", "why")
+    columns = ("claim", "verdict", "paper", "obtained", "difference", "why")
     notes = (
         "An ordering's value is the difference that should be positive (or, of a lowest or "
         "largest, the least distance to the others); ± is its standard error, over seeds and "

@@ -14,6 +14,7 @@ from elbax.report.results import Method, by_method, number, spread
 WIDTH = 80  # columns of a terminal
 NONE = "-"  # a metric that was not measured
 _GAP = "  "  # between two columns of text
+_PROSE = 28  # characters from which a cell is read as a sentence, not as a number
 _LABEL = 36  # the widest method label that leaves room for numbers in WIDTH
 
 
@@ -289,4 +290,6 @@ def _escape(text: str) -> str:
 
 def _td(cell: Cell) -> str:
     text = html.escape(cell.text)
-    return f'<td class="best"><strong>{text}</strong></td>' if cell.best else f"<td>{text}</td>"
+    if cell.best:
+        return f'<td class="best"><strong>{text}</strong></td>'
+    return f'<td class="text">{text}</td>' if len(cell.text) > _PROSE else f"<td>{text}</td>"
