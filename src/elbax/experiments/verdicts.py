@@ -183,6 +183,22 @@ def near(
     return Verdict(claim, published, mean, error, verdict, reason)
 
 
+def more_units(claim: str, more: Sequence[FoundRun], less: Sequence[FoundRun]) -> Verdict:
+    """The claim that more latent units are active, all layers together, paired by seed."""
+    counts = [
+        {run.plan.seed: run.metric("active_units") for run in runs if run.ok}
+        for runs in (more, less)
+    ]
+    seeds = [seed for seed in counts[0] if seed in counts[1]]
+    gained = [counts[0][seed] - counts[1][seed] for seed in seeds]
+    if not any(gained):
+        return Verdict(claim, None, 0.0, None, NOT_TESTABLE, "equally many in every seed")
+    if len(gained) > 1:
+        return ordered(claim, over_seeds(gained))
+    verdict = REPRODUCED if gained[0] > 0 else NOT_REPRODUCED
+    return Verdict(claim, None, gained[0], None, verdict, "a count of one seed, without an error")
+
+
 def holds(claim: str, is_true: bool, reason: str, *, obtained: float | None = None) -> Verdict:
     """A claim that is simply true or false of what was found."""
     verdict = REPRODUCED if is_true else NOT_REPRODUCED

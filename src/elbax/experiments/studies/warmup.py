@@ -4,7 +4,7 @@ from elbax.experiments import verdicts as v
 from elbax.experiments.exhibits import TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
-from elbax.experiments.studies.common import mean, units, values
+from elbax.experiments.studies.common import units, values
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -37,13 +37,8 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
             [f"{layers}, {name}", plus_minus(values(members, "log_p_hat")), units(members)]
             for name, members in of.items()
         ]
-        more = mean(of[warm], "active_units") - mean(of[plain], "active_units")
         verdicts += [
-            v.holds(
-                f"{layers}: warm-up leaves more units active",
-                more > 0,
-                f"{units(of[warm])} against {units(of[plain])}",
-            ),
+            v.more_units(f"{layers}: warm-up leaves more units active", of[warm], of[plain]),
             v.above(f"{layers}: warm-up raises log p-hat", of[warm], of[plain], "log_p_hat"),
         ]
     table = TableExhibit(
