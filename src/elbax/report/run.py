@@ -9,7 +9,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 
 from elbax._version import __version__
-from elbax.report import figures, metrics, results, series, snr, tables
+from elbax.report import exhibits, figures, metrics, results, series, snr, tables
 from elbax.report.chapter import Chapter, Plate, Section, duration, flat
 from elbax.report.results import RunResults
 from elbax.report.series import Series
@@ -95,6 +95,18 @@ def _plates(run_results: RunResults) -> Iterator[Plate]:
         alt=f"Line chart of held-out IWAE-k against k; at the largest k, {_ends(bounds)}.",
         numbers=bounds,
         figure=figures.bounds_by_k(run_results.results) if bounds["methods"] else None,
+        missing="No run finished with a bound.",
+    )
+    gaps = series.gaps(run_results.results)
+    yield Plate(
+        name="gaps",
+        title="Gap decomposition",
+        caption="The bounds of each method on one axis, means over seeds. From the left-most point "
+        "to log p-hat is what the inference network costs with that many samples.",
+        alt="Points on one axis per method; log p-hat: "
+        + ", ".join(f"{row['label']} {row['values'][-1]:.2f}" for row in gaps["rows"]),
+        numbers=gaps,
+        figure=exhibits.figure_of(gaps, {}) if gaps["rows"] else None,
         missing="No run finished with a bound.",
     )
     originals = series.reconstructions(run_results)

@@ -89,6 +89,27 @@ def bounds_by_k(results: dict[str, Any]) -> Series:
     }
 
 
+def gaps(results: dict[str, Any]) -> Series:
+    """The bounds of each method side by side, from IWAE at the smallest k to log p-hat.
+
+    Returns:
+        `{"kind": "dots", "x", "points", "rows": [{"label", "values"}]}`, means over seeds; as
+        the exhibits of a study. `rows` is empty where no run finished with a bound.
+    """
+    keys = metrics.bounds(results["evaluation"]["ks"])
+    names = [f"IWAE-{k}" for k in keys]
+    names[-1] = "log p-hat"
+    rows = []
+    for method in by_method(results):
+        means = [
+            spread([run["metrics"].get(key) for run in method.finished]).mean
+            for key in keys.values()
+        ]
+        if means[-1] is not None:
+            rows.append({"label": method.label, "values": means})
+    return {"kind": "dots", "x": "nats per datum", "points": names, "rows": rows}
+
+
 def reconstructions(run_results: RunResults, *, most: int = 10) -> Series:
     """Which entries of `images.npz` are shown: a row of originals, then one row per method.
 

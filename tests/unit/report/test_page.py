@@ -7,7 +7,7 @@ import pytest
 from elbax._errors import InputError, OutputError
 from elbax.report.page import write_report
 
-NAMES = ["bounds-by-k", "learning-curves", "prior-samples", "reconstructions"]
+NAMES = ["bounds-by-k", "gaps", "learning-curves", "prior-samples", "reconstructions"]
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
@@ -49,7 +49,8 @@ def test_writes_the_page_the_figures_and_their_numbers(run_dir):
     assert found == sorted(f"{name}.{kind}" for name in NAMES for kind in ("json", "png"))
     for name in NAMES:
         numbers = json.loads((run_dir / "figures" / f"{name}.json").read_text())
-        assert [m["label"] for m in numbers["methods"]][:2] == ["VAE(64)", "IWAE(64)"]
+        shown = numbers["rows" if name == "gaps" else "methods"]
+        assert [method["label"] for method in shown][:2] == ["VAE(64)", "IWAE(64)"]
     assert not list(run_dir.glob("**/.*"))  # no temporary file left behind
 
 
@@ -81,12 +82,12 @@ def test_contents_lead_to_every_section(html):
     sections = [attrs["id"] for attrs in outline.all("section")]
     targets = [a["href"][1:] for a in outline.all("a") if a["href"].startswith("#")]
     assert targets == sections
-    assert len(sections) == 9
+    assert len(sections) == 10
 
 
 def test_figures_have_words_for_those_who_cannot_see_them(html):
     drawings = Outline(html).all("svg")
-    assert len(drawings) == 4
+    assert len(drawings) == 5
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 40 for svg in drawings)
     assert "at the largest k, VAE(64) -24.3" in drawings[1]["aria-label"]
     assert all("alt" in img for img in Outline(html).all("img"))
@@ -144,7 +145,8 @@ def test_without_images_or_epochs_the_page_says_so(run_dir):
     assert html.count("The run directory holds no images.npz") == 2
     assert "No epoch of a finished run was recorded." in html
     found = sorted(path.name for path in (run_dir / "figures").iterdir())
-    assert found == ["bounds-by-k.json", "bounds-by-k.png"]  # no older figure is left
+    # No older figure is left.
+    assert found == ["bounds-by-k.json", "bounds-by-k.png", "gaps.json", "gaps.png"]
 
 
 def test_all_diverged_still_has_a_page(run_dir, results):

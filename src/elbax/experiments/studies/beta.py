@@ -60,20 +60,24 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
         rows,
         ("± is the standard deviation over starts and seeds.", "In nats per datum."),
     )
-    paths = LinesExhibit(
-        "beta-paths",
-        "Paths of beta",
-        "Beta against epochs, first seed. The derivative of the bound in beta is L_1 - L_K, which "
-        "is never positive: following the bound up drives beta to 0, down to 1.",
+    paths = [_paths(rule, groups[rule][:: len(preset.seeds)]) for rule in list(RULES)[1:]]
+    return Findings([table, *paths], _verdicts(groups))
+
+
+def _paths(rule: str, members: list[FoundRun]) -> LinesExhibit:
+    """Beta against epochs from every start, first seed."""
+    return LinesExhibit(
+        f"paths-{rule.replace(' ', '-')}",
+        f"Paths of beta, {rule}",
+        "First seed. The derivative of the bound in beta is L_1 - L_K, which is never positive: "
+        "ascending the bound drives beta to 0, descending it to 1.",
         "epoch",
         "beta",
         [
-            {"label": f"{rule}, {start}", **curve([run], "beta")}
-            for rule in list(RULES)[1:]
-            for start, run in zip(STARTS, groups[rule][:: len(preset.seeds)], strict=True)
+            {"label": f"from {start}", **curve([run], "beta")}
+            for start, run in zip(STARTS, members, strict=True)
         ],
     )
-    return Findings([table, paths], _verdicts(groups))
 
 
 def _last_beta(run: FoundRun, otherwise: float = float("nan")) -> float:
