@@ -3,21 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
-import numpy as np
 
 from elbax import methods
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import evaluate
-from elbax.evaluation.snr import NETWORKS, SNR, gradient_draws, layers, snr
+from elbax.evaluation.snr import NETWORKS, layers
 from elbax.experiments.runs import Runs
-from elbax.experiments.snr_study import LINES, line_study
+from elbax.experiments.snr_study import LINES, histograms, line_study
 from elbax.models.interface import Model
 
 _CONTINUOUS = ("IWAE", "ELBO", "DReG", "STL", "VR-IWAE 0.5")
 _DISCRETE = ("VIMCO", "OVIS 1", "RWS", "score")
-_HISTOGRAM_KS = (1, 10, 100, 1000)
 
 
 def runs_study(
@@ -76,7 +73,7 @@ def runs_study(
         f"Of {max(sizes)} samples of this run {largest.estimate('ess').mean:.1f} are effective, on "
         "the mean over the minibatch."
     ]
-    study["histograms"] = _histograms(
+    study["histograms"] = histograms(
         model, x[:num_data], keys[1], num_draws, lambda done: told("histograms", done)
     )
     study["ess"] = []
@@ -95,33 +92,3 @@ def _first_middle_last(model: Model) -> list[str]:
         names = [name for name in layers(model) if name.startswith(f"{network}/")]
         found += list(dict.fromkeys((names[0], names[len(names) // 2], names[-1])))
     return found
-
-
-def _histograms(model: Model, x, key, num_draws: int, told) -> list[dict[str, Any]]:
-    """Draws of one parameter of each network for several K.
-
-    The one whose SNR at K = 10 is above nine tenths of its network's: the very largest are biases
-    of pixels that never change.
-    """
-    rule = "reparam" if model.inference.is_reparameterized else "score"
-    pilot = snr(methods.iwae(10, gradient=rule), model, x, key=key, num_draws=64)
-    told(0.1)
-    sizes = [
-        sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array)))
-        for part in (model.generative, model.inference)
-    ]
-    assert isinstance(pilot, SNR)
-    ranked = [np.argsort(np.abs(pilot.mean[n]) / np.maximum(pilot.sd[n], 1e-12)) for n in NETWORKS]
-    first, second = (int(order[int(0.9 * len(order))]) for order in ranked)
-    picked = [first, sizes[0] + second]
-    entries = []
-    for place, k in enumerate(_HISTOGRAM_KS):
-        objective = methods.iwae(k, gradient=rule)
-        draws = gradient_draws(
-            objective, model, x, key=key, num_draws=min(num_draws, 400), parameters=picked
-        )
-        for network, column in zip(NETWORKS, draws.T, strict=True):
-            entry = {"network": network, "k": k, "draws": [float(value) for value in column]}
-            entries.append(entry)
-        told(0.1 + 0.9 * (place + 1) / len(_HISTOGRAM_KS))
-    return entries

@@ -9,18 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from elbax import methods
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey
-from elbax.evaluation.snr import NETWORKS, SNR, Ratio, slope, snr
+from elbax.evaluation.snr import NETWORKS, SNR, Ratio, gradient_draws, slope, snr
 from elbax.models.gaussian_toy import gaussian_toy
 from elbax.models.interface import Model
 from elbax.objectives import Objective
 
 TOLERANCE = 0.15  # of a slope: theory is asymptotic, and four sizes are not infinity
+_HISTOGRAM_KS = (1, 10, 100, 1000)
 _FULL_DRAWS = 64  # samples up to which every size gets all draws; above, as many samples
 
 
@@ -69,6 +71,7 @@ def toy_study(
     num_draws: int = 8000,
     seed: int = 0,
     lines: Sequence[Line] = LINES,
+    with_histograms: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """The study on the Gaussian toy, at `offset` from its optimum.
@@ -77,7 +80,7 @@ def toy_study(
     assumptions hold, far from it the weights degenerate and no slope is asymptotic.
 
     Returns:
-        As `line_study`, with the toy's numbers under "model".
+        As `line_study`, with the toy's numbers under "model", and "histograms" if asked for.
     """
     data_key, key = jax.random.split(jax.random.key(seed))
     model, x = gaussian_toy(num_dimensions, num_data, key=data_key, offset=offset)
@@ -86,6 +89,8 @@ def toy_study(
     study = line_study(
         lines, model, x[:batch], key=key, sizes=sizes, num_draws=num_draws, progress=progress
     )
+    if with_histograms:
+        study["histograms"] = histograms(model, x[:batch], key, num_draws, lambda done: None)
     described = {"name": "gaussian toy", "num_dimensions": num_dimensions, "num_data": num_data}
     return study | {"model": described | {"batch": batch, "offset": offset, "seed": seed}}
 
@@ -170,3 +175,35 @@ def _group(group: str, sizes, found: list[SNR], predicted: float | None) -> dict
         "predicted": predicted,
         "verdict": verdict,
     }
+
+
+def histograms(
+    model: Model, x: Data, key: PRNGKey, num_draws: int, told: Callable[[float], None]
+) -> list[dict[str, Any]]:
+    """Draws of one parameter of each network for several K.
+
+    The one whose SNR at K = 10 is above nine tenths of its network's: the very largest are biases
+    of pixels that never change.
+    """
+    rule = "reparam" if model.inference.is_reparameterized else "score"
+    pilot = snr(methods.iwae(10, gradient=rule), model, x, key=key, num_draws=64)
+    told(0.1)
+    sizes = [
+        sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array)))
+        for part in (model.generative, model.inference)
+    ]
+    assert isinstance(pilot, SNR)
+    ranked = [np.argsort(np.abs(pilot.mean[n]) / np.maximum(pilot.sd[n], 1e-12)) for n in NETWORKS]
+    first, second = (int(order[int(0.9 * len(order))]) for order in ranked)
+    picked = [first, sizes[0] + second]
+    entries = []
+    for place, k in enumerate(_HISTOGRAM_KS):
+        objective = methods.iwae(k, gradient=rule)
+        draws = gradient_draws(
+            objective, model, x, key=key, num_draws=min(num_draws, 400), parameters=picked
+        )
+        for network, column in zip(NETWORKS, draws.T, strict=True):
+            entry = {"network": network, "k": k, "draws": [float(value) for value in column]}
+            entries.append(entry)
+        told(0.1 + 0.9 * (place + 1) / len(_HISTOGRAM_KS))
+    return entries
