@@ -1,5 +1,6 @@
 """What a study shows: tables, lines, dots and images, as data. The report draws them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -23,6 +24,10 @@ class Exhibit:
     title: str
     caption: str
     kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Make the name one that files and anchors can have, whatever a data set is called."""
+        object.__setattr__(self, "name", re.sub(r"[^a-z0-9_]+", "-", self.name.lower()).strip("-"))
 
     def content(self) -> dict[str, Any]:
         """What goes to JSON: numbers as they are, images by the name of their array."""

@@ -2,6 +2,7 @@
 
 import json
 import operator
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,13 @@ _NEEDED = {
 def _check(content: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Touch what a chapter is made of: a KeyError says what is missing."""
     operator.itemgetter(*_NEEDED["study"])(content)
+    # Names become those of files: nothing but letters, digits, dashes.
+    names = [content["study"], *(exhibit["name"] for exhibit in content["exhibits"])]
+    if wrong := [name for name in names if not re.fullmatch(r"[a-z0-9_-]{1,80}", str(name))]:
+        raise InputError(
+            f"expected names of lower-case letters, digits and dashes in a study.json; got "
+            f"'{wrong[0]}'; {_AGAIN}."
+        )
     for verdict in content["verdicts"]:
         operator.itemgetter(*_NEEDED["verdict"])(verdict)
     for exhibit in content["exhibits"]:

@@ -7,7 +7,7 @@ import pytest
 
 from elbax._errors import InputError
 from elbax.cli.main import main
-from elbax.experiments import snr_runs
+from elbax.experiments import snr_runs, snr_study
 from elbax.experiments.snr_study import LINES, toy_study
 from elbax.report import snr as report
 from elbax.report import tables
@@ -58,7 +58,7 @@ def test_sizes_that_do_not_split_are_refused(sizes):
 def test_a_trained_run_from_the_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("ELBAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(snr_runs, "_CONTINUOUS", ("IWAE", "ELBO"))
-    monkeypatch.setattr(snr_runs, "_HISTOGRAM_KS", (1, 10))
+    monkeypatch.setattr(snr_study, "_HISTOGRAM_KS", (1, 10))
     out = str(tmp_path / "run")
     tiny = ["--hidden", "8", "--latents", "2", "--epochs", "2", "--batch-size", "100"]
     train = ["train", "--method", "iwae", "--k", "4", *tiny, "--snr-every", "2", "--out", out]

@@ -71,6 +71,7 @@ def test_verdicts_fit_a_terminal(study_dir):
         (lambda text: '{"format": 7}', "as `elbax reproduce` writes it"),
         (lambda text: text.replace('"verdicts"', '"verdict"'), "lacks 'verdicts'"),
         (lambda text: text.replace('"caption"', '"legend"'), "lacks 'caption'"),
+        (lambda text: text.replace('"name": "gaps"', '"name": "../gaps"'), "letters, digits and"),
     ],
 )
 def test_a_damaged_study_is_refused(change, message, study_dir, tmp_path):

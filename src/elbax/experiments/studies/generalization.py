@@ -112,7 +112,7 @@ def _strips(trained: str, name: str, dataset: Dataset, found: Found, preset: Pre
         Panel(one, reconstructions(found.of(one, trained)[0].model, x), _SHOWN) for one in LABELS
     ]
     return ImagesExhibit(
-        f"{trained}-on-{name}".replace(", ", "-"),
+        f"{trained}-on-{name}",
         f"Trained on {trained}, reconstructing {name}",
         "E[x | z] at the posterior mean, first seed.",
         panels,
