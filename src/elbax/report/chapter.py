@@ -67,6 +67,7 @@ class Chapter:
         lead: what it is about, in paragraphs.
         summary: the main facts, as pairs.
         sections: in order.
+        tally: what the contents say beside the title, where there is something to count.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Chapter:
     lead: list[str]
     summary: list[tuple[str, str]]
     sections: list[Section]
+    tally: str = ""
 
     @property
     def plates(self) -> list[Plate]:

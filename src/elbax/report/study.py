@@ -49,6 +49,7 @@ def study_chapter(folder: Path) -> Chapter:
         lead=[f"{content['claim']}", f"After {content['source']}."],
         summary=_summary(content),
         sections=sections,
+        tally=", ".join(f"{count} {name}" for name, count in counts(content).items()),
     )
 
 
@@ -155,7 +156,7 @@ def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
         lost = sum(run["status"] != "ok" for run in content["runs"])
         facts += [
             ("epochs", epochs),
-            ("seeds", ", ".join(map(str, preset["seeds"]))),
+            ("seeds", ", ".join(str(s) for s in sorted({run["seed"] for run in content["runs"]}))),
             ("runs", f"{len(content['runs'])}" + (f", {lost} diverged" if lost else "")),
         ]
     return facts + [(name, str(count)) for name, count in counts(content).items()]

@@ -138,10 +138,7 @@ def to_markdown(table: Table) -> str:
 def to_html(table: Table) -> str:
     """An HTML `<table>` with a caption, and its notes as a list; every text is escaped."""
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.columns)
-    body = "\n".join(
-        f'<tr><th scope="row">{html.escape(row[0].text)}</th>{"".join(map(_td, row[1:]))}</tr>'
-        for row in table.rows
-    )
+    body = "\n".join(f"<tr>{_th(row[0])}{''.join(map(_td, row[1:]))}</tr>" for row in table.rows)
     notes = "".join(f"<li>{html.escape(n)}</li>" for n in (*table.notes, *_best("Bold", table)))
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.title)}">'
@@ -286,6 +283,11 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 def _escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|&~])", r"\\\1", " ".join(text.split()))
+
+
+def _th(cell: Cell) -> str:
+    kind = ' class="text"' if len(cell.text) > _PROSE else ""
+    return f'<th scope="row"{kind}>{html.escape(cell.text)}</th>'
 
 
 def _td(cell: Cell) -> str:
