@@ -1,0 +1,103 @@
+"""`elbax reproduce`: list, plan or perform the studies."""
+
+from pathlib import Path
+from typing import Any
+
+from elbax._errors import InputError, unknown
+from elbax.cli import options as o
+from elbax.cli.outcome import Outcome
+from elbax.cli.progress import Reporter
+from elbax.experiments.store import Store
+from elbax.experiments.study import Preset, Study, chosen, outline, perform
+
+
+def reproduce(options: o.Reproduce) -> Outcome:
+    """Reproduce one study, or all of them, or list them."""
+    from elbax.experiments.studies.catalogue import STUDIES
+
+    if options.study == "list":
+        rows = [
+            f"{study.name:16} {study.title}\n{'':16} {study.source}" for study in STUDIES.values()
+        ]
+        found = [{"name": s.name, "title": s.title, "source": s.source} for s in STUDIES.values()]
+        return Outcome({"studies": found}, "\n".join(rows))
+    if options.study not in (*STUDIES, "all"):
+        raise InputError(unknown("study", options.study, [*STUDIES, "all", "list"]))
+    names = list(STUDIES) if options.study == "all" else [options.study]
+    store = Store(Path(options.out) / "runs", data_dir=options.data_dir)
+    chosen_presets = {
+        name: chosen(
+            STUDIES[name],
+            options.preset,
+            data=options.data,
+            epochs=options.epochs,
+            seeds=options.seeds,
+            size=options.size,
+            num_data=options.num_data,
+        )
+        for name in names
+    }
+    if options.dry_run:
+        return _outline([outline(STUDIES[n], chosen_presets[n], store) for n in names])
+    return _reproduce([STUDIES[name] for name in names], chosen_presets, store, Path(options.out))
+
+
+def _reproduce(
+    studies: list[Study], chosen_presets: dict[str, Preset], store: Store, out: Path
+) -> Outcome:
+    from elbax.report.page import write_report
+    from elbax.report.study import counts
+
+    texts, contents, folders, pages = [], [], [], []
+    with Reporter() as reporter:
+        for study in studies:
+
+            def told(what: str, done: float, name: str = study.name) -> None:
+                reporter.update(f"{name}: {what}", done, f"{done:.0%}")
+
+            folder = out / study.name
+            content = perform(study, chosen_presets[study.name], store, folder, told)
+            pages.append(write_report(folder))
+            contents.append(content)
+            folders.append(folder)
+            texts.append(_study_text(content) + f"\n\nReport: {pages[-1]}")
+            if len(studies) > 1:
+                tally = ", ".join(f"{count} {name}" for name, count in counts(content).items())
+                reporter.say(f"{study.name}: {tally}; {content['seconds']:.0f} s")
+    if len(studies) > 1:
+        pages.append(write_report(*folders, out=out))
+        texts.append(f"All of them: {pages[-1]}")
+    return Outcome({"studies": contents, "page": str(pages[-1])}, "\n\n".join(texts))
+
+
+def _study_text(content: dict[str, Any]) -> str:
+    """Its tables, then its verdicts."""
+    from elbax.report import exhibits, tables
+
+    shown = [one for one in content["exhibits"] if one["kind"] == "table"]
+    parts = [tables.to_text(exhibits.table_of(one)) for one in shown]
+    return "\n\n".join([content["title"], *parts, exhibits.verdict_text(content["verdicts"])])
+
+
+def _outline(outlines: list[dict[str, Any]]) -> Outcome:
+    lines = []
+    for one in outlines:
+        lines.append(
+            f"{one['study']} ({one['preset']}): {one['num_runs']} runs, about "
+            f"{_minutes(one['seconds'])} on this machine"
+        )
+        lines += [
+            f"  {row['folder']}: {row['runs']} runs of {row['steps']} steps ({row['epochs']} "
+            f"epochs), {_minutes(row['seconds'])}"
+            for row in one["fleets"]
+        ]
+        trained = "" if one["fleets"] or not one["num_runs"] else "; every run is trained already"
+        lines.append(f"  evaluation: {_minutes(one['evaluation'])}{trained}")
+    lines.append("Runs that several studies share are counted for each of them.")
+    return Outcome({"plans": outlines}, "\n".join(lines[: None if len(outlines) > 1 else -1]))
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
