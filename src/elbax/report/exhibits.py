@@ -153,6 +153,8 @@ def _dots(exhibit: Content) -> Figure:
     axes.set_xlabel(exhibit["x"])
     height = figure.get_figheight()
     legend(figure, exhibit["points"])
+    for line in figure.legends[0].get_lines():
+        line.set_linestyle("none")
     figure.set_figheight(height)
     return figure
 

@@ -176,7 +176,7 @@ def test_studies_are_listed_and_planned(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["reproduce", "iwae-table", "--dry-run", "--json", "--out", str(out)]) == 0
     [plan] = json.loads(capsys.readouterr().out)["plans"]
-    assert [row["runs"] for row in plan["fleets"]] == [2, 4, 4, 2, 4, 4]
+    assert [row["runs"] for row in plan["fleets"]] == [3, 6, 6, 3, 6, 6]
     assert plan["seconds"] > 0
     assert not out.exists()
 
