@@ -44,14 +44,11 @@ class DataOptions:
 class ModelOptions:
     """The model: one stochastic layer or several, of continuous or discrete latents."""
 
-    model: Literal["reference", "larger", "two-layer", "conv", "sbn", "sbn-2", "sbn-3"] = (
-        "reference"
-    )
+    model: _Preset = "reference"
     """Preset: reference is D-200-200-50 (Burda et al. 2015), small D-100-20 for the digits, larger
     D-400-400-20, two-layer D-200-200-100 and 100-100-100-50 (Burda et al.), small-two-layer
-    D-100-20 and 20-50-10; conv has two convolutions of stride 2, for
-    images; sbn, sbn-2 and sbn-3 are sigmoid belief
-    networks with one to three layers of 200 Bernoulli units."""
+    D-100-20 and 20-50-10; conv has two convolutions of stride 2, for images; sbn, sbn-2 and sbn-3
+    are sigmoid belief networks with one to three layers of 200 Bernoulli units."""
     hidden: tuple[int, ...] | None = None
     """Sizes of the hidden layers between data and latents, in place of the preset's."""
     channels: tuple[int, ...] | None = None

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from elbax.cli.main import main
+from elbax.cli.parse import parse
+from elbax.models.config import PRESETS
 
 TINY = ["--hidden", "8", "--latents", "2", "--epochs", "2", "--batch-size", "100"]
 
@@ -120,6 +122,11 @@ def test_a_second_stage_takes_model_and_data_from_the_first(tmp_path, capsys):
     words = ["train", "--from", second, "--from-run", "vae", "--k", "4", "--out", first + "x"]
     assert main(words) == 2
     assert "unknown run 'vae'" in capsys.readouterr().err
+
+
+def test_every_preset_is_a_model_of_the_command_line():
+    for name in PRESETS:
+        assert parse(["train", "--model", name]).model.model == name
 
 
 @pytest.fixture(scope="module")
