@@ -29,7 +29,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
-        sys.stderr.write("elbax: interrupted; the last checkpoint is whole: --resume goes on.\n")
+        sys.stderr.write(
+            "elbax: interrupted; the last checkpoint is whole: --resume goes on with it, "
+            "reproduce by itself.\n"
+        )
         return 130
     except ElbaxError as error:
         return _fail(error, 1)

@@ -34,6 +34,7 @@ from elbax.training.folder import identity_of, newest_checkpoint, read_config
 
 _MONITORED = 100  # held-out data of the learning curves
 _MONITORED_KS = (64, 512)
+_CHECKPOINT_SECONDS = 10.0  # what an interrupted study may lose
 _LOOKS = 20  # at held-out data while a run trains, about
 
 Told = Callable[[str, float], None]  # (what is done, fraction of it)
@@ -254,6 +255,7 @@ class Store:
             origin=None if run.start is None else self._origin(run.start, seeds),
             directory=folder,
             resume=resume,
+            checkpoint_seconds=_CHECKPOINT_SECONDS,
             monitor=_monitor(dataset),
             monitor_every=max(1, run.train.epochs // _LOOKS),
             progress=lambda p: told(f"training {folder.name}", p.step / p.num_steps),

@@ -1,12 +1,13 @@
 """What several studies show in the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from elbax.experiments.exhibits import DotsExhibit, LinesExhibit, TableExhibit, plus_minus
+from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun
-from elbax.experiments.study import Found
+from elbax.experiments.study import Found, Preset
 
 NAMES = {
     "iwae_64": "IWAE-64",
@@ -16,6 +17,19 @@ NAMES = {
     "ssim": "SSIM",
 }
 SEEDS = "± is the standard deviation over seeds (ddof 1)."
+
+
+def on_every_data_set(methods: Sequence[str]) -> Callable[[Preset], list[PlannedRun]]:
+    """What a study trains that takes the same methods, with every seed, to each data set."""
+
+    def runs(preset: Preset) -> list[PlannedRun]:
+        return [
+            run
+            for data in preset.data
+            for run in grid(data, methods, preset.seeds, preset.model, preset.train(data))
+        ]
+
+    return runs
 
 
 def values(runs: Sequence[FoundRun], metric: str) -> list[float]:

@@ -10,8 +10,8 @@ from elbax.evaluation.posterior import reconstructions
 from elbax.experiments import verdicts as v
 from elbax.experiments.exhibits import ImagesExhibit, TableExhibit, plus_minus
 from elbax.experiments.looks import Panel
-from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun, Told
+from elbax.experiments.studies.common import on_every_data_set
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -28,13 +28,7 @@ _PUBLISHED = {
 }
 
 
-def runs(preset: Preset) -> list[PlannedRun]:
-    """Five methods on every data set."""
-    return [
-        run
-        for data in preset.data
-        for run in grid(data, METHODS, preset.seeds, preset.model, preset.train(data))
-    ]
+runs = on_every_data_set(METHODS)
 
 
 def conclude(preset: Preset, found: Found, told: Told) -> Findings:

@@ -1,9 +1,8 @@
 """Rainforth et al. 2018, Table 1, and the 2021 report's Table 1: eight methods at T = 64."""
 
 from elbax.experiments import verdicts as v
-from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
-from elbax.experiments.studies.common import gap_dots, metric_table
+from elbax.experiments.studies.common import gap_dots, metric_table, on_every_data_set
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -39,13 +38,7 @@ _REPORT = {
 _TOLERANCE = 0.3  # nats: another binarisation of the test data, another initialisation
 
 
-def runs(preset: Preset) -> list[PlannedRun]:
-    """Every method with every seed on every data set."""
-    return [
-        run
-        for data in preset.data
-        for run in grid(data, METHODS, preset.seeds, preset.model, preset.train(data))
-    ]
+runs = on_every_data_set(METHODS)
 
 
 def conclude(preset: Preset, found: Found, told: Told) -> Findings:
