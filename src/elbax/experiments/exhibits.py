@@ -56,7 +56,6 @@ class LinesExhibit(Exhibit):
     lines: Sequence[dict[str, Any]]
     levels: Sequence[dict[str, Any]] = ()
     log_x: bool = False
-    log_y: bool = False
     kind: ClassVar[str] = "lines"
 
 

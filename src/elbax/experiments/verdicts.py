@@ -199,10 +199,10 @@ def more_units(claim: str, more: Sequence[FoundRun], less: Sequence[FoundRun]) -
     return Verdict(claim, None, gained[0], None, verdict, "a count of one seed, without an error")
 
 
-def holds(claim: str, is_true: bool, reason: str, *, obtained: float | None = None) -> Verdict:
+def holds(claim: str, is_true: bool, reason: str) -> Verdict:
     """A claim that is simply true or false of what was found."""
     verdict = REPRODUCED if is_true else NOT_REPRODUCED
-    return Verdict(claim, None, obtained, None, verdict, reason)
+    return Verdict(claim, None, None, None, verdict, reason)
 
 
 def violations(runs: Sequence[FoundRun]) -> list[str]:

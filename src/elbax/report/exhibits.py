@@ -14,7 +14,6 @@ from elbax.report.figures import (
     STYLES,
     WIDTH,
     legend,
-    logarithmic,
     plain,
     sheets,
     strips,
@@ -116,8 +115,6 @@ def _lines(exhibit: Content) -> Figure:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         _fit(axes, exhibit["lines"])
-    if exhibit["log_y"]:
-        logarithmic(axes)
     axes.set_xlabel(exhibit["x"])
     axes.set_ylabel(exhibit["y"])
     legend(figure, [line["label"] for line in exhibit["lines"]])

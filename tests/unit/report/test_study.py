@@ -85,7 +85,7 @@ def test_lines_dots_and_images_are_drawn_with_gaps_in_the_data():
     lines = [{"label": f"_{i}", "x": [1, 2, 3], "y": [1.0, None, i]} for i in range(10)]
     axes = {"x": "k", "y": "nats", "levels": [{"label": "limit", "y": 3.0}]}
     for log in (False, True):
-        drawn = {**base, "kind": "lines", "lines": lines, **axes, "log_x": log, "log_y": log}
+        drawn = {**base, "kind": "lines", "lines": lines, **axes, "log_x": log}
         figure = exhibits.figure_of(drawn, {})
         assert len(figure.axes[0].lines) == 11
     rows = [{"label": "VAE", "values": [-3.0, None, -1.0]}]

@@ -78,7 +78,7 @@ def metric_table(
     return TableExhibit(name, title, caption, columns, table, (SEEDS, "In nats per datum."))
 
 
-def gap_dots(found: Found, labels: Sequence[str], title: str = "Gap decomposition") -> DotsExhibit:
+def gap_dots(found: Found, labels: Sequence[str]) -> DotsExhibit:
     """IWAE-1, IWAE-64 and log p-hat of every method on one axis: the gaps are the distances."""
     metrics = ("iwae_1", "iwae_64", "log_p_hat")
     rows = [
@@ -87,7 +87,7 @@ def gap_dots(found: Found, labels: Sequence[str], title: str = "Gap decompositio
     ]
     return DotsExhibit(
         "gaps",
-        title,
+        "Gap decomposition",
         "From the ELBO by IWAE-64 to log p-hat, means over seeds: the distance between the last "
         "two is gap_64, which Rainforth et al. report as -KL(Q||P).",
         "nats per datum",
