@@ -1,15 +1,23 @@
 # Two commands are all a newcomer needs: `make demo` and `make test`.
-PYTHON ?= python3.11
+
+# The newest of the supported Pythons that runs here; `make PYTHON=...` names another.
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+INSTALLED := .venv/.installed
 READY := .venv/.ready
 
-.PHONY: demo test lint tests format benchmark clean
+.PHONY: demo test quick lint tests format benchmark clean
 
-demo: $(READY)  ## Train, evaluate and compare five methods on the embedded digits
+demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
 	$(BIN)/elbax compare --data digits --model small --epochs 40 --monitor-every 2 --out runs/demo
 
 test: lint tests  ## Lint, types, layers and the default tests
+
+quick: $(READY)  ## The tests of the inner loop, in under a minute
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not thorough"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,8 +35,15 @@ format: $(READY)  ## Put the code in order
 benchmark: $(READY)  ## Ratios within one run; needs PyTorch for the comparison with it
 	$(BIN)/python benchmarks/step.py
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "elbax needs Python 3.11, 3.12 or 3.13 and found none that runs;" \
+		"install one, or name it: make PYTHON=/path/to/python"; exit 2; }
+	@echo "Installing elbax into .venv with $$($(PYTHON) --version) ($(PYTHON))"
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(READY): $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[oracles]" \
 		|| echo "The oracles could not be installed; their tests will be skipped."

@@ -6,4 +6,8 @@ does not wait for JAX.
 
 import lazy_loader
 
+from elbax._compiler import warn_if_known_bad
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+warn_if_known_bad()
