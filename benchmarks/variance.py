@@ -25,7 +25,12 @@ from elbax.training.adaptive import initial_adaptive
 
 RULES = (
     *("reparam", "stl", "dreg", "wake-dreg"),
-    *("vimco", "vimco-geometric", "ovis:0.5", "ovis", "nvil", "score", "wake"),
+    *("vimco", "vimco-centered", "vimco-geometric", "ovis:0", "ovis:0.5", "ovis"),
+    *(
+        "nvil",
+        "score",
+        "wake",
+    ),
 )
 
 

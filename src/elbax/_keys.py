@@ -4,11 +4,33 @@ A stream is `fold_in(key, number)`, so adding a stream never changes the draws o
 what is drawn at a step depends only on the run's key and the step: nothing else need be stored.
 """
 
-import jax
+from typing import Any
 
+import jax
+import numpy as np
+
+from elbax._errors import InputError
 from elbax._types import PRNGKey
 
 STREAMS = ("init", "order", "binarise", "noise", "evaluate", "sample", "baseline")
+
+
+_NUM_SEEDS = 2**32  # as many as JAX tells apart; others would be the same run under another name
+
+
+def key_of(seed: Any) -> PRNGKey:
+    """The random key of a seed from 0 to 2^32 - 1.
+
+    Raises:
+        InputError: no whole number, or outside that range.
+
+    >>> bool(key_of(0) == jax.random.key(0))
+    True
+    """
+    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_whole or not 0 <= seed < _NUM_SEEDS:
+        raise InputError(f"expected a seed from 0 to {_NUM_SEEDS - 1}; got {seed!r}.")
+    return jax.random.key(int(seed))
 
 
 def stream(key: PRNGKey, name: str) -> PRNGKey:

@@ -5,9 +5,9 @@ before it is a model, everything after it a function of these weights.
 """
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._types import Data, LogWeights, PRNGKey, PyTree
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
@@ -22,6 +22,9 @@ def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> Log
         num_samples: K, at least 1.
         key: a random key, consumed here.
 
+    Raises:
+        InputError: a shape, values or a key that cannot be right for this model.
+
     Returns:
         `log_w [K, B]` in nats.
 
@@ -31,10 +34,11 @@ def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> Log
     >>> log_weights(model, jnp.zeros((5, 3)), 4, key=jax.random.key(1)).shape
     (4, 5)
     """
-    if num_samples < 1:
-        raise InputError(f"expected num_samples >= 1; got {num_samples}.")
-    keys = jax.random.split(key, (num_samples, x.shape[0]))
-    return log_weights_of(model, jnp.asarray(x), keys)
+    if isinstance(num_samples, bool) or num_samples != int(num_samples) or num_samples < 1:
+        raise InputError(f"expected num_samples >= 1, a whole number; got {num_samples!r}.")
+    x, key = checked(model, x, key)
+    keys = jax.random.split(key, (int(num_samples), x.shape[0]))
+    return log_weights_of(model, x, keys)
 
 
 def log_weights_of(model: Model, x: Float[Array, "b ..."], keys: Key[Array, "k b"]) -> LogWeights:

@@ -32,22 +32,54 @@ def normalize_weights(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array,
     return unnormalized / jnp.where(total == 0, 1, total)
 
 
+def log_share_of_others(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+    r"""`log(1 - w_i)` for every i, w the self-normalized weights; memory O(K).
+
+    Exact to rounding of itself, not of the log-weights: where w_i is small it is -w_i, and where
+    w_i is nearly all it is the share of the others, summed again without it.
+
+    >>> log_share_of_others(jnp.array([0.0, -1e4])).tolist()
+    [-10000.0, -0.0]
+    """
+    largest, others, w = _largest_apart(log_w, axis)
+    # Of the largest: others / (others + 1) with the others in units of it.
+    own = jnp.sum(jnp.where(largest & jnp.isfinite(log_w), log_w, 0), axis=axis, keepdims=True)
+    return jnp.where(largest, -jax.nn.softplus(own - others), jnp.log1p(-w))
+
+
 def log_sum_exp_of_others(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
     r"""`log \sum_{j != i} w_j` for every i, in memory O(K), exact also where w_i is nearly all.
-
-    Of all weights only the largest can be more than half of the sum, so only there is the
-    sum of the others taken again; elsewhere log(1 - w_i) loses nothing.
 
     >>> log_sum_exp_of_others(jnp.array([0.0, -1e4])).tolist()
     [-10000.0, 0.0]
     """
+    largest, others, w = _largest_apart(log_w, axis)
+    log_count = jnp.log(jnp.asarray(log_w.shape[axis], log_w.dtype))
+    total = jnp.expand_dims(log_mean_exp(log_w, axis), axis) + log_count
+    return jnp.where(largest, others, total + jnp.log1p(-w))
+
+
+def _largest_apart(log_w: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Where the largest weight is, the log-sum of the others, and the weights with 0 in its place.
+
+    Of all weights only the largest can be more than half of the sum, so only there the sum of the
+    others has to be taken again; elsewhere log(1 - w_i) loses nothing.
+    """
     index = jnp.argmax(log_w, axis=axis, keepdims=True)
     largest = jnp.arange(log_w.shape[axis]).reshape(-1, *[1] * (log_w.ndim - 1 - axis)) == index
     log_count = jnp.log(jnp.asarray(log_w.shape[axis], log_w.dtype))
-    total = jnp.expand_dims(log_mean_exp(log_w, axis), axis) + log_count
-    without = log_mean_exp(jnp.where(largest, -jnp.inf, log_w), axis) + log_count
+    others = log_mean_exp(jnp.where(largest, -jnp.inf, log_w), axis) + log_count
     w = jnp.where(largest, 0, normalize_weights(log_w, axis))
-    return jnp.where(largest, jnp.expand_dims(without, axis), total + jnp.log1p(-w))
+    return largest, jnp.expand_dims(others, axis), w
+
+
+def shifted(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+    """The log-weights less their largest: the digits that differences of bounds are made of.
+
+    >>> shifted(jnp.array([-1e4, -1e4 - 2])).tolist()
+    [0.0, -2.0]
+    """
+    return log_w - _finite_max(log_w, axis)
 
 
 def mean_of_others(values: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:

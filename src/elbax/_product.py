@@ -19,7 +19,10 @@ def product(x: Float[Array, "*n i"], weight: Float[Array, " i o"]) -> Float[Arra
     >>> product(jnp.ones(3), jnp.ones((3, 2))).tolist()
     [3.0, 3.0]
     """
-    return _product.bind(x, weight)
+    # Before the primitive, so that the way back of each is JAX's own conversion: data of integers
+    # have no gradient, and half precision is no reason to lose the weights' digits.
+    dtype = jnp.promote_types(x.dtype, weight.dtype)
+    return _product.bind(jnp.asarray(x, dtype), jnp.asarray(weight, dtype))
 
 
 def _plain(x, weight):

@@ -8,11 +8,11 @@ Axes, outermost first: `R` runs of a fleet, `T` (or `K`) samples, `B` data, then
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key, Real
 
 LogWeights = Float[Array, " k b"]
-Data = Float[Array | np.ndarray, "b ..."]
+Data = Real[Array | np.ndarray, "b ..."] | Bool[Array | np.ndarray, "b ..."]
 PerDatum = Float[Array, " b"]
-Scalar = float | int | Float[Array, ""]
+Scalar = float | int | np.floating | np.integer | Float[Array, ""]
 PRNGKey = Key[Array, ""]
 PyTree = Any

@@ -4,8 +4,12 @@ Either may stand where an objective has a number (beta, alpha, the KL weight). `
 puts plain numbers in their place; nothing below the objectives ever sees them.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from elbax._errors import InputError, unknown
@@ -26,8 +30,11 @@ class Ramp(eqx.Module):
     epochs: Scalar
 
     def __check_init__(self):
-        if isinstance(self.epochs, int | float) and not self.epochs > 0:
-            raise InputError(f"expected a ramp over more than 0 epochs; got {self.epochs}.")
+        for name in ("start", "end"):
+            real_scalar(f"the {name} of a ramp", getattr(self, name))
+        epochs = real_scalar("the epochs of a ramp", self.epochs)
+        if epochs is not None and not epochs > 0:
+            raise InputError(f"expected a ramp over more than 0 epochs; got {epochs:g}.")
 
     def __call__(self, epoch: Scalar) -> Float[Array, ""]:
         """The number after so many epochs, fractions included; exact at both ends."""
@@ -52,9 +59,10 @@ class Learned(eqx.Module):
     def __check_init__(self):
         if self.by not in WAYS:
             raise InputError(unknown("way to learn", self.by, WAYS))
-        if isinstance(self.start, int | float) and not 0 < self.start < 1:
+        start = real_scalar("the start of a learned number", self.start)
+        if start is not None and not 0 < start < 1:
             raise InputError(
-                f"expected a learned number to start strictly between 0 and 1; got {self.start}."
+                f"expected a learned number to start strictly between 0 and 1; got {start:g}."
             )
 
 
@@ -84,11 +92,35 @@ def plain(number: Number) -> Scalar:
     return number
 
 
-def ends(number: Number) -> tuple[float, ...]:
-    """The plain numbers that a setting starts and ends with, to check its range; none if traced.
+def check_range(name: str, number: Any, meaning: str = "") -> None:
+    """Refuse a number outside [0, 1], at either end of a ramp; traced numbers pass.
 
-    >>> ends(Ramp(0.0, 1.0, epochs=4))
-    (0.0, 1.0)
+    Any real scalar is a number, NumPy's and JAX's too.
+
+    Raises:
+        InputError: with `meaning` after the range.
+
+    >>> check_range("beta", Ramp(0.0, 1.0, epochs=4))
     """
     given = (number.start, number.end) if isinstance(number, Ramp) else (number,)
-    return tuple(value for value in given if isinstance(value, int | float))
+    for value in given:
+        known = None if isinstance(value, Learned) else real_scalar(name, value)
+        if known is not None and not 0 <= known <= 1:
+            raise InputError(f"expected {name} in [0, 1]{meaning}; got {known:g}.")
+
+
+def real_scalar(name: str, value: object) -> float | None:
+    """A real scalar as a Python number; None where it is traced and so not known.
+
+    Raises:
+        InputError: it is no number, or an array of several.
+
+    >>> real_scalar("beta", np.float32(0.5))
+    0.5
+    """
+    if isinstance(value, Tracer):
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or array.shape != ():
+        raise InputError(f"expected {name} as one real number; got {value!r}.")
+    return float(array)

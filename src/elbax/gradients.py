@@ -6,7 +6,7 @@ mode is linear per sample, its derivative in z, multiplied by P / A, is the path
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._numerics import effective_sample_size
 from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree, Scalar
@@ -44,7 +45,8 @@ class Info(NamedTuple):
     ess: PerDatum
     """Effective sample size among the T samples."""
     finite: Bool[Array, " b"]
-    """False where a bound is not finite; such data are left out of the mean and the gradient."""
+    """False where a bound is not finite; such data are left out of the mean and the gradient. What
+    else is told of them may be NaN."""
     log_w: LogWeights
     """The log-weights."""
     noise: PyTree
@@ -93,6 +95,7 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     """
 
     def evaluate(model: Model, x: Data, *, key: PRNGKey, context: Context = Context()):  # noqa: B008
+        x, key = checked(model, x, key)
         check_latents(objective, model)
         weight = 1.0 if objective.kl_weight is None else plain(objective.kl_weight)
         known = context._replace(kl_weight=weight)
@@ -101,9 +104,57 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
             return objective.channels(log_w, annealed, known)
 
         plan = Plan(objective.num_samples, channels, objective.needs, weight)
-        return routed(plan, model, jnp.asarray(x), key)
+        return _twice_if_need_be(lambda dead: routed(plan, model, x, key, dead), len(x))
 
     return evaluate
+
+
+def _twice_if_need_be(run: Callable[[Array], Any], num_data: int) -> Any:
+    """Run with all data and, where dead ones spoil the gradient, again without them."""
+    none = jnp.zeros(num_data, bool)
+    shapes = jax.eval_shape(run, none)
+
+    def attempt(carry):
+        dead, _, _ = carry
+        out = (_, info), gradients = run(dead)
+        return dead_data(info.finite, _is_finite(gradients), dead), jnp.asarray(False), out
+
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    # A loop, not a choice: both attempts are one program.
+    _, _, out = jax.lax.while_loop(
+        lambda carry: carry[1] | jnp.any(carry[0]), attempt, (none, jnp.asarray(True), empty)
+    )
+    (_, info), gradients = out
+    some = jnp.any(info.finite)
+    return out[0], jax.tree.map(lambda leaf: jnp.where(some, leaf, 0), gradients)
+
+
+def dead_data(finite: Bool[Array, " b"], usable: Array, dead: Bool[Array, " b"]) -> Array:
+    """The data to set aside before the gradient is taken anew; none where that is no remedy.
+
+    A datum whose bound is not finite has coefficients of zero, but zero times the infinities that
+    its own forward pass left is NaN.
+
+    Args:
+        finite: which bounds are.
+        usable: whether the gradient is finite.
+        dead: what was set aside before; a second time nothing is.
+    """
+    again = ~usable & jnp.any(finite) & ~jnp.any(dead)
+    return again & ~finite
+
+
+def set_aside(x: Float[Array, "b ..."], dead: Bool[Array, " b"]) -> Float[Array, "b ..."]:
+    """The data with the first live one in place of every dead one.
+
+    >>> set_aside(jnp.array([[1.0], [jnp.nan]]), jnp.array([False, True])).tolist()
+    [[1.0], [1.0]]
+    """
+    return jnp.where(dead.reshape(-1, *[1] * (x.ndim - 1)), x[jnp.argmin(dead)], x)
+
+
+def _is_finite(gradients: PyTree) -> Array:
+    return jnp.all(jnp.stack([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(gradients)]))
 
 
 def check_latents(objective: Objective, model: Model) -> None:
@@ -121,16 +172,18 @@ def check_latents(objective: Objective, model: Model) -> None:
 
 
 def routed(
-    plan: Plan, model: Model, x: Float[Array, "b ..."], key: PRNGKey
+    plan: Plan, model: Model, x: Float[Array, "b ..."], key: PRNGKey, dead: Bool[Array, " b"]
 ) -> tuple[tuple[Array, Info], Model]:
-    """`value_and_grad` by a plan.
+    """`value_and_grad` by a plan, without the data that are known to be dead.
 
     A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
     """
+    x = set_aside(x, dead)
     encoder = _Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
     z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
     decoder = _Decoder(model.generative, x, z, plan)
     log_q = encoder.log_posterior(z)
+    log_q = jnp.where(dead, jnp.nan, log_q)  # in all that follows they are not finite
     log_w, annealed = decoder.log_p - log_q, decoder.annealed - plan.kl_weight * log_q
     channels = plan.channels(log_w, annealed if plan.needs.annealed else log_w)
 

@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float
 
 from elbax._errors import InputError
 from elbax._types import LogWeights, PerDatum, Scalar
-from elbax.bounds import AbstractBound
-from elbax.courses import Learned, Number, Ramp, ends, is_course
+from elbax.bounds import JVI, AbstractBound
+from elbax.courses import Learned, Number, Ramp, check_range, is_course
 from elbax.rules import AbstractRule, Coefficients, Context, rule_named
 
 
@@ -101,14 +101,26 @@ class Objective(eqx.Module):
             )
         if isinstance(self.kl_weight, Learned):
             raise InputError("expected a number or a Ramp for kl_weight; it cannot be learned.")
-        if self.kl_weight is not None and not all(0 <= b <= 1 for b in ends(self.kl_weight)):
-            raise InputError(f"expected kl_weight in [0, 1]; got {self.kl_weight}.")
+        if self.kl_weight is not None:
+            check_range("kl_weight", self.kl_weight)
         self.gradient.check(self.inference)
 
     @property
     def num_samples(self) -> int:
         """Samples per datum, T."""
         return self.generative.num_samples
+
+    @property
+    def caveats(self) -> list[str]:
+        """What whoever trains with it should know."""
+        parts = jax.tree.leaves(self, is_leaf=lambda node: isinstance(node, JVI))
+        if not any(isinstance(part, JVI) for part in parts):
+            return []
+        return [
+            "JVI is an estimate of log p(x), not a bound, and unbounded above: training may raise "
+            "it by spoiling the encoder while the likelihood falls. Watch the held-out IWAE-k, or "
+            "train with iwae and evaluate with more samples."
+        ]
 
     @property
     def courses(self) -> list[Ramp | Learned]:

@@ -273,6 +273,16 @@ WRONG = {
         lambda: bounds.Renyi(2, alpha=Ramp(2.0, 0.0, 5)),
         r"expected alpha in \[0, 1\]",
     ),
+    "a NumPy scalar out of range": (
+        lambda: bounds.CIWAE(2, np.float32(1.5)),
+        r"in \[0, 1\].*got 1.5",
+    ),
+    "a JAX scalar out of range": (lambda: bounds.Renyi(2, jnp.asarray(2.0)), r"in \[0, 1\].*got 2"),
+    "not a number": (lambda: bounds.CIWAE(2, math.nan), r"in \[0, 1\].*got nan"),
+    "a ramp of NumPy scalars": (
+        lambda: bounds.CIWAE(2, Ramp(np.float32(0), np.float32(3), 5)),
+        r"expected beta in \[0, 1\]",
+    ),
     "jackknife of one": (lambda: bounds.JVI(1), "expected k >= 2 for JVI"),
     "knots without 0": (lambda: bounds.TVO(2, (0.1, 0.5)), "expected knots 0 = b_0"),
     "knots that fall": (lambda: bounds.TVO(2, (0.0, 0.5, 0.2)), "expected knots 0 = b_0"),
@@ -289,3 +299,15 @@ def test_wrong_arguments_are_refused_with_a_sentence(name):
     call, message = WRONG[name]
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("k", "level"), [(5000, -90.0), (50, -1e4), (16, 0.0)])
+def test_the_jackknife_keeps_its_digits_in_float32(k, level):
+    """As written it is the difference of two numbers K times as large as the bound."""
+    log_w = np.float32(level) + 3 * np.random.default_rng(0).normal(size=k).astype(np.float32)
+    exact = log_w.astype(np.float64)
+    shares = np.exp(exact - exact.max())
+    without = np.log((shares.sum() - shares) / (k - 1)) + exact.max()
+    expected = k * (np.log(shares.mean()) + exact.max()) - (k - 1) * without.mean()
+    found = bounds.JVI(k)(jnp.asarray(log_w)[:, None])[0]
+    np.testing.assert_allclose(found, expected, rtol=2e-7, atol=1e-6)

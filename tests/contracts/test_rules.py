@@ -66,8 +66,9 @@ def _vimco(values, mean):
 
 
 def _ovis(values):
+    """Lievin et al. 2020, eq. 17, read from the paper."""
     w, b = _softmax(values), CONTEXT.kl_weight
-    return -np.log(1 - w) - (1 - GAMMA) * b * w + (1 - GAMMA) * np.log(1 - 1 / T)
+    return -np.log(1 - w) - (1 - GAMMA) * b * w + GAMMA * np.log(1 - 1 / T)
 
 
 B = CONTEXT.kl_weight
@@ -80,6 +81,7 @@ TABLE = {
     "gdreg": (_loops(lambda v: _softmax(v) - B * (_softmax(v) - _softmax(v) ** 2)), NONE),
     "score": (NONE, _loops(lambda v: _iwae(v) - B * _softmax(v))),
     "vimco": (NONE, _loops(lambda v: _vimco(v, "arithmetic") - B * _softmax(v))),
+    "vimco-centered": (NONE, _loops(lambda v: _vimco(v, "arithmetic") - B * (_softmax(v) - 1 / T))),
     "vimco-geometric": (NONE, _loops(lambda v: _vimco(v, "geometric") - B * _softmax(v))),
     "nvil": (
         NONE,
@@ -127,6 +129,27 @@ def test_vimco_of_iwae_is_the_closed_form(x64):
     w = _loops(_softmax)(log_w)
     closed = np.log(1 - 1 / T) - np.log(1 - w) - w
     np.testing.assert_allclose(VIMCO()(bounds.IWAE(T), log_w).score, closed, rtol=1e-11)
+
+
+@pytest.mark.parametrize("num_samples", [2, 10, 1000])
+def test_equal_weights_teach_a_good_baseline_nothing(num_samples, x64):
+    """No sample is better than another: with optimal control variates none moves the encoder."""
+    equal, bound = jnp.full((num_samples, 1), -90.0), bounds.IWAE(num_samples)
+    np.testing.assert_allclose(OVIS(1.0)(bound, equal).score, 0, atol=1e-12)
+    for rule in (OVIS(0.0), VIMCO(centered=True)):
+        assert np.abs(rule(bound, equal).score).max() < 0.8 / num_samples**2
+    assert np.abs(VIMCO()(bound, equal).score + 1 / num_samples).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("bound", "level", "error"), [(bounds.IWAE(50), -1e4, 1e-5), (bounds.JVI(50), -90.0, 1e-4)]
+)
+def test_differences_of_bounds_keep_their_digits_in_float32(bound, level, error):
+    log_w = np.float32(level) + np.random.default_rng(3).normal(size=(50, 2)).astype(np.float32)
+    near = np.asarray(VIMCO()(bound, jnp.asarray(log_w)).score, np.float64)
+    with jax.enable_x64(True):
+        exact = np.asarray(VIMCO()(bound, jnp.asarray(log_w, jnp.float64)).score)
+    assert np.abs(near - exact).max() < error * np.abs(exact).max()
 
 
 @EVERY
@@ -195,7 +218,9 @@ def own_baseline(bound, log_w):
 
 UNBIASED = {
     "score": ScoreFunction(),
+    "score-centered": ScoreFunction(centered=True),
     "vimco": VIMCO(),
+    "vimco-centered": VIMCO(centered=True),
     "vimco-geometric": VIMCO("geometric"),
     "nvil": NVIL(),
     "own": ScoreFunction(own_baseline),
@@ -253,12 +278,16 @@ def test_what_names_a_rule_reads_back(name):
         ("gdreg", GDReG()),
         ("ovis", OVIS(1.0)),
         ("ovis:0", OVIS(0.0)),
+        ("vimco-centered", VIMCO(centered=True)),
+        ("nvil-centered", NVIL(centered=True)),
+        ("vimco-geometric-centered", VIMCO("geometric", centered=True)),
         ("wake-sleep:0.75", RWS(0.75, 0.25)),
         ("wake-dreg", RWSDReG()),
     ],
 )
 def test_names_and_numbers(rule, kind):
     assert rule_named(rule) == kind
+    assert rule_named(rule_text(kind)) == kind
 
 
 WRONG = {
@@ -266,6 +295,7 @@ WRONG = {
     "DReG": "did you mean 'dreg'",
     "reparameterized": "did you mean 'reparam'",
     "zzz": r"unknown gradient rule 'zzz'\. Known: reparam, stl, dreg, gdreg, score, vimco,",
+    "dreg-centered": "unknown gradient rule 'dreg-centered'",
     "dreg:2": "expected no number for gradient rule 'dreg'",
     "ovis:x": "expected a number after 'ovis:'; got 'x'",
     "ovis:1.5": r"expected gamma in \[0, 1\] for OVIS; got 1.5",

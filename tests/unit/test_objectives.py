@@ -7,9 +7,10 @@ import pytest
 
 import elbax
 from elbax import bounds
-from elbax._errors import InputError
+from elbax._errors import ElbaxWarning, InputError
 from elbax.objectives import Objective
 from elbax.rules import RULES, DReG, Reparameterized
+from tests.unit.training.runs import build
 
 
 def test_bounds_of_different_sample_counts_are_refused():
@@ -68,3 +69,13 @@ def test_one_weight_of_zero_is_no_death_for_a_tight_bound():
 def test_the_defaults_are_the_plain_gradient():
     assert elbax.Objective(bounds.VAE(2), bounds.VAE(2)).gradient == Reparameterized()
     assert Objective(bounds.VAE(2), bounds.VAE(2), "dreg").gradient == DReG()
+
+
+def test_what_is_no_bound_says_so_before_it_is_trained():
+    assert elbax.iwae(4).caveats == []
+    (told,) = elbax.jvi(4).caveats
+    assert "unbounded above" in told
+    mixed = elbax.Objective(elbax.bounds.IWAE(4), elbax.bounds.Tempered(elbax.bounds.JVI(4), 0.5))
+    assert mixed.caveats == [told]
+    with pytest.warns(ElbaxWarning, match="unbounded above"):
+        build("jvi(k=4)")

@@ -8,22 +8,30 @@ other by automatic differentiation.
 
 import abc
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from elbax._errors import InputError
 from elbax._types import LogWeights, PerDatum
+
+_ORDINARY = (-550.0, 550.0)  # nats, about which a bound must be finite
 
 
 class AbstractBound(eqx.Module):
     """A bound: `bound(log_w [T, B]) -> [B]` in nats per datum, with `.num_samples` = T.
 
     To write one, subclass it with `num_samples` and `__call__`; override `derivatives` where a
-    closed form is known. `Custom` wraps a plain function instead.
+    closed form is known, and set `rises_with_shift` where it is so. `Custom` wraps a plain function
+    instead.
     """
+
+    rises_with_shift: ClassVar[bool] = False
+    """Whether `G(log w + c) = G(log w) + c`: differences of G then keep all their digits."""
 
     @property
     @abc.abstractmethod
@@ -50,7 +58,9 @@ class AbstractBound(eqx.Module):
 class Custom(AbstractBound):
     """A bound from any function of the log-weights of one datum, `[T] -> scalar`.
 
-    Its derivatives come from automatic differentiation, so every gradient rule applies.
+    Its derivatives come from automatic differentiation, so every gradient rule applies. Write
+    exponentials with `jax.nn.logsumexp`: a function that is not finite for log-weights near -550
+    or 550, where those of images lie, is refused.
 
     >>> median = Custom(jnp.median, num_samples=3)
     >>> median(jnp.array([[0.0], [1.0], [5.0]])).tolist()
@@ -61,9 +71,24 @@ class Custom(AbstractBound):
     t: int = eqx.field(static=True)
 
     def __init__(self, function: Callable[[Array], Array], num_samples: int):
-        if num_samples < 1:
-            raise InputError(f"expected num_samples >= 1; got {num_samples}.")
+        whole_number("num_samples", num_samples, "Custom")
         self.function, self.t = function, num_samples
+
+    def __check_init__(self):
+        """Refuse a function that is not finite where log-weights ordinarily lie.
+
+        Of 28 x 28 binary images they are about -550 nats, whose exponential float32 has not.
+        """
+        for center in _ORDINARY:
+            with jax.ensure_compile_time_eval():
+                log_w = jnp.linspace(center - 10, center + 10, self.t, dtype=jnp.float32)
+                value = self.function(log_w)
+            if jnp.shape(value) != () or not jnp.isfinite(value):
+                raise InputError(
+                    f"expected a finite scalar from the function of a Custom bound; got {value} "
+                    f"for {self.t} log-weights near {center:g}, where those of images lie. Write "
+                    "exponentials with jax.nn.logsumexp."
+                )
 
     @property
     def num_samples(self) -> int:
@@ -102,9 +127,13 @@ def checked(bound: AbstractBound, log_w: LogWeights) -> LogWeights:
 def check_counts(bound: AbstractBound) -> None:
     """Refuse counts of samples, `m` and `k`, that are not whole and positive."""
     for name in ("m", "k"):
-        count = getattr(bound, name, 1)
-        if count != int(count) or count < 1:
-            raise InputError(
-                f"expected {name} >= 1 (a whole number of samples) for "
-                f"{type(bound).__name__}; got {name}={count}."
-            )
+        whole_number(name, getattr(bound, name, 1), type(bound).__name__)
+
+
+def whole_number(name: str, count: Any, owner: str) -> None:
+    """Refuse what is no whole number of at least 1; 2.0 is none, for it is no count of samples."""
+    is_whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+    if not is_whole or count < 1:
+        raise InputError(
+            f"expected {name} >= 1 (a whole number of samples) for {owner}; got {name}={count!r}."
+        )

@@ -1,10 +1,11 @@
 """Importance-weighted bounds: VAE, IWAE, MIWAE, CIWAE."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from elbax._errors import InputError
 from elbax._numerics import (
     log_mean_exp,
     log_sum_exp_of_others,
@@ -13,7 +14,7 @@ from elbax._numerics import (
 )
 from elbax._types import LogWeights, PerDatum
 from elbax.bounds.abstract import AbstractBound, check_counts, checked
-from elbax.courses import Number, ends, plain
+from elbax.courses import Number, check_range, plain
 
 
 class VAE(AbstractBound):
@@ -25,6 +26,7 @@ class VAE(AbstractBound):
     [-2.0]
     """
 
+    rises_with_shift: ClassVar[bool] = True
     m: int = eqx.field(static=True)
 
     def __check_init__(self):
@@ -57,6 +59,7 @@ class IWAE(AbstractBound):
     [-0.6931471824645996]
     """
 
+    rises_with_shift: ClassVar[bool] = True
     k: int = eqx.field(static=True)
 
     def __check_init__(self):
@@ -93,6 +96,7 @@ class MIWAE(AbstractBound):
     [-2.0]
     """
 
+    rises_with_shift: ClassVar[bool] = True
     m: int = eqx.field(static=True)
     k: int = eqx.field(static=True)
 
@@ -139,15 +143,13 @@ class CIWAE(AbstractBound):
     True
     """
 
+    rises_with_shift: ClassVar[bool] = True
     k: int = eqx.field(static=True)
     beta: Number = 0.5
 
     def __check_init__(self):
         check_counts(self)
-        if not all(0 <= beta <= 1 for beta in ends(self.beta)):
-            raise InputError(
-                f"expected beta in [0, 1] for CIWAE (0 is IWAE, 1 is the ELBO); got {self.beta}."
-            )
+        check_range("beta", self.beta, " for CIWAE (0 is IWAE, 1 is the ELBO)")
 
     @property
     def num_samples(self) -> int:

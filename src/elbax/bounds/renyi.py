@@ -1,15 +1,16 @@
 """Variational Renyi bounds: any bound at a temperature, from the ELBO (alpha 1) to itself (0)."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax._errors import InputError
 from elbax._types import LogWeights, PerDatum
 from elbax.bounds.abstract import AbstractBound, check_counts, checked
 from elbax.bounds.importance import IWAE
-from elbax.courses import Number, ends, plain
+from elbax.courses import Number, check_range, plain
 
 
 class Tempered(AbstractBound):
@@ -34,6 +35,11 @@ class Tempered(AbstractBound):
 
     def __check_init__(self):
         _check_alpha(self.alpha)
+
+    @property
+    def rises_with_shift(self) -> bool:  # type: ignore[override]
+        """As the bound does."""
+        return self.bound.rises_with_shift
 
     @property
     def num_samples(self) -> int:
@@ -84,6 +90,7 @@ class Renyi(AbstractBound):
     [-2.0]
     """
 
+    rises_with_shift: ClassVar[bool] = True
     k: int = eqx.field(static=True)
     alpha: Number = 0.5
 
@@ -111,5 +118,4 @@ def _times(s, log_w: LogWeights) -> LogWeights:
 
 
 def _check_alpha(alpha: Number) -> None:
-    if not all(0 <= value <= 1 for value in ends(alpha)):
-        raise InputError(f"expected alpha in [0, 1] (0 is IWAE, 1 is the ELBO); got {alpha}.")
+    check_range("alpha", alpha, " (0 is IWAE, 1 is the ELBO)")

@@ -1,5 +1,7 @@
 """The thermodynamic variational objective."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -29,6 +31,7 @@ class TVO(AbstractBound):
     [-2.0]
     """
 
+    rises_with_shift: ClassVar[bool] = True
     k: int = eqx.field(static=True)
     knots: tuple[float, ...] = eqx.field(static=True, default=KNOTS)
 

@@ -130,8 +130,8 @@ class Train:
     """Left ends of tvo's intervals, such as 0:0.1:0.3."""
     gradient: str | None = None
     """Gradient rule of the inference network: reparam, stl, dreg, gdreg; for discrete latents too:
-    score, vimco, vimco-geometric, nvil, ovis (ovis:0.5 sets gamma), wake, sleep, wake-sleep; for
-    reparameterized ones wake-dreg."""
+    score, vimco, vimco-centered, vimco-geometric, nvil, ovis (ovis:0.5 sets gamma), wake, sleep,
+    wake-sleep; for reparameterized ones wake-dreg."""
     warmup: float | None = None
     """Epochs over which the weight of the KL term rises from 0 to 1."""
     alpha_warmup: float | None = None

@@ -14,7 +14,7 @@ from elbax.experiments.snr_study import LINES, histograms, line_study
 from elbax.models.interface import Model
 
 _CONTINUOUS = ("IWAE", "ELBO", "DReG", "STL", "VR-IWAE 0.5")
-_DISCRETE = ("VIMCO", "OVIS 1", "RWS", "score")
+_DISCRETE = ("VIMCO", "VIMCO centered", "OVIS 0", "OVIS 1", "RWS", "score")
 
 
 def runs_study(

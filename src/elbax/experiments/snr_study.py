@@ -41,6 +41,10 @@ class Line:
     source: str
 
 
+def _centered(size: int) -> Objective:
+    return methods.iwae(size, gradient="vimco-centered")
+
+
 _R, _L = "Rainforth et al. 2018", "Lievin et al. 2020"
 # The smallest size is 4, so that m = k = 4 has a group at every size.
 LINES = (
@@ -56,6 +60,8 @@ LINES = (
     Line("STL", "K", lambda t: methods.iwae(t, gradient="stl"), 0.5, 0.5, "its bias stays"),
     Line("score", "K", lambda t: methods.iwae(t, gradient="score"), 0.5, -1.5, "no baseline"),
     Line("VIMCO", "K", lambda t: methods.iwae(t, gradient="vimco"), 0.5, -0.5, _L),
+    Line("VIMCO centered", "K", _centered, 0.5, 0.5, "a constant taken out"),
+    Line("OVIS 0", "K", lambda t: methods.iwae(t, gradient="ovis:0"), 0.5, 0.5, _L),
     Line("OVIS 1", "K", lambda t: methods.iwae(t, gradient="ovis"), 0.5, 0.5, _L),
     Line("RWS", "K", lambda t: methods.rws(t), 0.5, 0.5, "its aim does not shrink"),
 )

@@ -45,7 +45,11 @@ class HierarchicalGenerative(AbstractGenerative):
 
     def log_prob(self, x: Float[Array, "..."], z: Latents) -> Float[Array, ""]:
         """The conditionals' log-probabilities, summed."""
-        return self.log_prior(z) + self.decoders[0](z[0].reshape(-1)).log_prob(x.reshape(-1))
+        return self.log_prior(z) + self.likelihood(z).log_prob(x.reshape(-1))
+
+    def likelihood(self, z: Latents) -> AbstractDistribution:
+        """p(x | z1), of the raveled datum."""
+        return self.decoders[0](z[0].reshape(-1))
 
     def log_prior(self, z: Latents) -> Float[Array, ""]:
         """Log p(z1 .. zL)."""
@@ -64,11 +68,11 @@ class HierarchicalGenerative(AbstractGenerative):
 
     def sample_data(self, z: Latents, key: PRNGKey) -> Float[Array, "..."]:
         """A draw from p(x | z1)."""
-        return self.decoders[0](z[0].reshape(-1)).sample(key).reshape(self.event_shape)
+        return self.likelihood(z).sample(key).reshape(self.event_shape)
 
     def mean(self, z: Latents) -> Float[Array, "..."]:
         """E[x | z1]."""
-        return self.decoders[0](z[0].reshape(-1)).mean().reshape(self.event_shape)
+        return self.likelihood(z).mean().reshape(self.event_shape)
 
     def follow_prior(self, z: Latents) -> Latents:
         """Z by the noise that gives it, from the top; normal layers only."""

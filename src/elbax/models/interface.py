@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from elbax._errors import InputError
 from elbax._types import PRNGKey, PyTree
+from elbax.distributions import AbstractDistribution
 
 
 class AbstractGenerative(eqx.Module):
@@ -27,6 +28,10 @@ class AbstractGenerative(eqx.Module):
     @abc.abstractmethod
     def mean(self, z: PyTree) -> Float[Array, "..."]:
         """E[x | z], shaped like x."""
+
+    def likelihood(self, z: PyTree) -> AbstractDistribution | None:
+        """p(x | z) over the raveled datum, to check data by; None where it is not told."""
+        return None
 
     # What follows only some methods need; a model without it is refused there, with the reason.
 

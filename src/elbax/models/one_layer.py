@@ -36,7 +36,11 @@ class Generative(AbstractGenerative):
 
     def log_prob(self, x: Float[Array, "..."], z: Float[Array, " z"]) -> Float[Array, ""]:
         """Log N(z; 0, I) + log p(x | z)."""
-        return self._prior().log_prob(z) + self.decoder(z).log_prob(x.reshape(-1))
+        return self._prior().log_prob(z) + self.likelihood(z).log_prob(x.reshape(-1))
+
+    def likelihood(self, z: Float[Array, " z"]) -> AbstractDistribution:
+        """p(x | z), of the raveled datum."""
+        return self.decoder(z)
 
     def sample_prior(self, key: PRNGKey) -> Float[Array, " z"]:
         """A standard-normal draw."""
@@ -44,7 +48,7 @@ class Generative(AbstractGenerative):
 
     def mean(self, z: Float[Array, " z"]) -> Float[Array, "..."]:
         """E[x | z]."""
-        return self.decoder(z).mean().reshape(self.event_shape)
+        return self.likelihood(z).mean().reshape(self.event_shape)
 
     def log_prior(self, z: Float[Array, " z"]) -> Float[Array, ""]:
         """Log N(z; 0, I)."""
@@ -52,7 +56,7 @@ class Generative(AbstractGenerative):
 
     def sample_data(self, z: Float[Array, " z"], key: PRNGKey) -> Float[Array, "..."]:
         """A draw from p(x | z)."""
-        return self.decoder(z).sample(key).reshape(self.event_shape)
+        return self.likelihood(z).sample(key).reshape(self.event_shape)
 
     def follow_prior(self, z: Float[Array, " z"]) -> Float[Array, " z"]:
         """Z: this prior has no parameters."""

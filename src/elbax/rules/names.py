@@ -1,5 +1,6 @@
 """The rules by name, as texts and command lines give them: "dreg", "ovis:0.5"."""
 
+import dataclasses
 from collections.abc import Callable
 
 from elbax._errors import InputError, unknown
@@ -15,6 +16,7 @@ RULES: dict[str, AbstractRule] = {
     "gdreg": GDReG(),
     "score": ScoreFunction(),
     "vimco": VIMCO(),
+    "vimco-centered": VIMCO(centered=True),
     "vimco-geometric": VIMCO("geometric"),
     "nvil": NVIL(),
     "ovis": OVIS(),
@@ -23,6 +25,8 @@ RULES: dict[str, AbstractRule] = {
     "wake-sleep": RWS(wake=0.5, sleep=0.5),
     "wake-dreg": RWSDReG(),
 }
+
+_CENTERED = "-centered"
 
 # Rules that take a number after a colon.
 _NUMBERED: dict[str, Callable[[float], AbstractRule]] = {
@@ -34,7 +38,8 @@ _NUMBERED: dict[str, Callable[[float], AbstractRule]] = {
 def rule_named(text: str) -> AbstractRule:
     """The rule that a text names, such as "dreg", "ovis:0.5" or "wake-sleep:0.8".
 
-    The number is OVIS's gamma, or the share of the wake-phase update.
+    The number is OVIS's gamma, or the share of the wake-phase update. "-centered" after the name of
+    a score rule centers it: "nvil-centered".
 
     >>> rule_named("dreg")
     DReG()
@@ -42,6 +47,9 @@ def rule_named(text: str) -> AbstractRule:
     OVIS(gamma=0.5)
     """
     name, colon, number = text.partition(":")
+    plain = name.removesuffix(_CENTERED)
+    if name not in RULES and plain in RULES and hasattr(RULES[plain], "centered") and not colon:
+        return dataclasses.replace(RULES[plain], centered=True)  # type: ignore[call-arg]
     if name not in RULES:
         raise InputError(unknown("gradient rule", name, RULES))
     if not colon:
@@ -64,6 +72,8 @@ def rule_text(rule: AbstractRule) -> str:
     named = next((name for name, known in RULES.items() if known == rule), None)
     if named is not None:
         return named
+    if getattr(rule, "centered", False):
+        return rule_text(dataclasses.replace(rule, centered=False)) + _CENTERED  # type: ignore[call-arg]
     if isinstance(rule, OVIS):
         return f"ovis:{rule.gamma}"
     if isinstance(rule, RWS) and rule.wake + rule.sleep == 1:

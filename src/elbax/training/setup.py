@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import _keys
-from elbax._errors import InputError
+from elbax._errors import ElbaxWarning, InputError
 from elbax.data.checks import check_images
 from elbax.data.dataset import Dataset
 from elbax.gradients import check_latents
@@ -62,6 +63,8 @@ def new_fleet(
     runs = tuple(
         RunSpec(name, seed, rate) for name in named for rate in learning_rates for seed in seeds
     )
+    for caveat in dict.fromkeys(one for objective in named.values() for one in objective.caveats):
+        warnings.warn(caveat, ElbaxWarning, stacklevel=3)
     dataset = _as_dataset(data)
     _check_data(dataset, config, model)
     fleet = _build_fleet(runs, named, dataset, model, config, origin, fleet_map)

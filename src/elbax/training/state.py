@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
@@ -77,7 +76,7 @@ def initial_state(
 
 def run_key(seed: int) -> PRNGKey:
     """The key from which every stream of a run is drawn."""
-    return jax.random.key(seed)
+    return _keys.key_of(seed)
 
 
 def init_key(seed: int) -> PRNGKey:

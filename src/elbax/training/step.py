@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Num
 from elbax import _keys
 from elbax._types import PyTree
 from elbax.data.binarise import binarise_batch, to_float
-from elbax.gradients import Info, Plan, routed
+from elbax.gradients import Info, Plan, dead_data, routed, set_aside
 from elbax.models.interface import Model
 from elbax.objectives import Needs
 from elbax.rules import Context
@@ -54,10 +54,16 @@ class Program:
         order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
         order = jax.random.permutation(order_key, images.shape[0])
         body = partial(self._indexed_step, order=order, images=images, needs=needs)
-        return jax.lax.fori_loop(0, num_steps, lambda _, state: body(state), state)
+        end = state.step + num_steps
+        nobody = jnp.zeros(self.config.batch_size, bool)
+        # A step that finds dead data is not taken, but tried again with them set aside.
+        state, _ = jax.lax.while_loop(
+            lambda carry: carry[0].step < end, lambda carry: body(*carry), (state, nobody)
+        )
+        return state
 
-    def _indexed_step(self, state: RunState, *, order, images, needs: Needs) -> RunState:
-        """Gather the step's minibatch and take the step."""
+    def _indexed_step(self, state: RunState, dead: Array, *, order, images, needs: Needs):
+        """Gather the step's minibatch and take the step: the state, and what to set aside."""
         size = self.config.batch_size
         position = state.step % self.steps_per_epoch(images.shape[0])
         rows = images[jax.lax.dynamic_slice(order, (position * size,), (size,))]
@@ -66,15 +72,16 @@ class Program:
         else:
             x = to_float(rows, self.levels)
         num_steps = self.config.epochs * self.steps_per_epoch(images.shape[0])
-        return self._step(state, x, first=position == 0, num_steps=num_steps, needs=needs)
+        x = set_aside(x, dead)
+        return self._step(state, x, dead, first=position == 0, num_steps=num_steps, needs=needs)
 
-    def _step(self, state: RunState, x: Float[Array, "b ..."], *, first, num_steps, needs):
+    def _step(self, state: RunState, x: Float[Array, "b ..."], dead, *, first, num_steps, needs):
         """Gradient, Adam, sums. A run that turns non-finite keeps its last parameters."""
         model = eqx.combine(state.params, self.static_model)
         now = self._moment(state, num_steps)
         plan = self._plan(state, now, x, needs)
         noise = _keys.step_key(state.key, "noise", state.step)
-        (value, info), gradients = routed(plan, model, x, noise)
+        (value, info), gradients = routed(plan, model, x, noise, dead)
 
         norm = optax.tree.norm(gradients)
         good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
@@ -83,16 +90,18 @@ class Program:
         factor = learning_rate_factor(self.config.schedule, num_steps, state.step)
         rate = jnp.where(good, state.learning_rate * factor, 0)
         adaptive = self._adapted(state, now, x, needs, info, gradients.inference)
-        return state._replace(
-            params=jax.tree.map(lambda p, d: p + rate * d, state.params, direction),
+        dead = dead_data(info.finite, jnp.isfinite(norm), dead)
+        again = jnp.any(dead)  # not good either: the parameters stay as they are
+        taken = state._replace(
             optimizer=adam,
             step=state.step + 1,
-            adaptive=jax.tree.map(
-                lambda new, old: jnp.where(good, new, old), adaptive, state.adaptive
-            ),
+            adaptive=_chosen(good, adaptive, state.adaptive),
             status=jnp.where(good, state.status, DIVERGED),
             sums=_accumulate(state.sums, first, value, info, norm),
         )
+        params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
+        kept = taken._replace(params=params)
+        return _chosen(again, state._replace(params=params), kept), dead
 
     def _moment(self, state: RunState, num_steps) -> Moment:
         epoch = state.step * (self.config.epochs / num_steps)
@@ -140,13 +149,18 @@ class Program:
         return jax.tree.map(lambda g: jnp.where(good, g * scale, 0), gradients)
 
 
+def _chosen(condition: Array, one: PyTree, other: PyTree) -> PyTree:
+    """Leaf by leaf; a leaf that both have costs nothing."""
+    return jax.tree.map(lambda a, b: a if a is b else jnp.where(condition, a, b), one, other)
+
+
 def _accumulate(sums: Sums, first: Array, value: Array, info: Info, norm: Array) -> Sums:
     now = Sums(
         steps=jnp.ones(()),
         bound=value,
         inference_bound=jnp.mean(info.inference_bound, where=info.finite),
         annealed_bound=jnp.mean(info.annealed_bound, where=info.finite),
-        ess=jnp.mean(info.ess),
+        ess=jnp.mean(info.ess, where=info.finite),
         grad_norm=norm,
         num_nonfinite=jnp.sum(~info.finite).astype(jnp.float32),
     )

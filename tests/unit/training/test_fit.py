@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -146,3 +148,16 @@ def test_a_wrong_argument_is_refused_before_anything_is_trained(tmp_path, option
     with pytest.raises(elbax.InputError, match=message):
         train(**options, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_datum_that_overflows_is_left_out_and_training_goes_on():
+    """500 standard deviations away: the encoder's scale overflows, the others do not."""
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    rows[3] = 500.0
+    model = elbax.ModelConfig(hidden=(), latents=2, likelihood="gaussian")
+    result = train("iwae(k=4)", data=rows, model=model, epochs=1)
+    (record,) = result.metrics
+    assert (result.status, record["num_nonfinite"]) == (("ok",), 1)
+    assert np.isfinite(record["bound"])
+    arrays = jax.tree.leaves(eqx.filter(result.models, eqx.is_array))
+    assert all(np.isfinite(leaf).all() for leaf in arrays)

@@ -10,11 +10,13 @@ from elbax.models.config import SBN
 
 METHODS = (
     "iwae(k=20, gradient=vimco)",
+    "iwae(k=20, gradient=vimco-centered)",
+    "iwae(k=20, gradient=ovis:0)",
     "iwae(k=20, gradient=nvil)",
     "iwae(k=20, gradient=score)",
     "rws(k=20)",
 )
-VIMCO, NVIL, SCORE, RWS = (label(method) for method in METHODS)
+VIMCO, CENTERED, OVIS, NVIL, SCORE, RWS = (label(method) for method in METHODS)
 
 
 def runs(preset: Preset) -> list[PlannedRun]:
@@ -26,7 +28,7 @@ def runs(preset: Preset) -> list[PlannedRun]:
 
 def conclude(preset: Preset, found: Found, told: Told) -> Findings:
     """The likelihoods, the curves, and the order of the estimators."""
-    labels = (VIMCO, NVIL, SCORE, RWS)
+    labels = (VIMCO, CENTERED, OVIS, NVIL, SCORE, RWS)
     table = metric_table(
         "discrete",
         f"A sigmoid belief network of 200 units, {preset.data[0]}",
@@ -48,7 +50,13 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
                 found.of(worse),
                 "log_p_hat",
             )
-            for better, worse in ((VIMCO, NVIL), (NVIL, SCORE), (RWS, NVIL))
+            for better, worse in (
+                (VIMCO, NVIL),
+                (NVIL, SCORE),
+                (RWS, NVIL),
+                (CENTERED, VIMCO),
+                (OVIS, VIMCO),
+            )
         ],
     )
 
