@@ -20,7 +20,7 @@ from .models.one_layer import one_layer
 from .models.pruning import pruned
 from .objectives import Objective
 from .training.config import TrainConfig
-from .training.fit import fit
+from .training.fit import Look, fit
 
 __all__ = [
     "SNR",
@@ -33,6 +33,7 @@ __all__ = [
     "Evaluation",
     "InputError",
     "Learned",
+    "Look",
     "Model",
     "ModelConfig",
     "Objective",

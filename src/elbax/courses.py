@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from elbax._checks import check_real, float32
 from elbax._errors import InputError, unknown
 from elbax._types import Scalar
 
@@ -33,7 +34,7 @@ class Ramp(eqx.Module):
         for name in ("start", "end"):
             real_scalar(f"the {name} of a ramp", getattr(self, name))
         epochs = real_scalar("the epochs of a ramp", self.epochs)
-        if epochs is not None and not epochs > 0:
+        if epochs is not None and not 0 < epochs < float("inf"):
             raise InputError(f"expected a ramp over more than 0 epochs; got {epochs:g}.")
 
     def __call__(self, epoch: Scalar) -> Float[Array, ""]:
@@ -60,10 +61,13 @@ class Learned(eqx.Module):
         if self.by not in WAYS:
             raise InputError(unknown("way to learn", self.by, WAYS))
         start = real_scalar("the start of a learned number", self.start)
-        if start is not None and not 0 < start < 1:
+        if start is None:
+            return
+        if not (0 < start < 1 and float32(start) < 1):
             raise InputError(
                 f"expected a learned number to start strictly between 0 and 1; got {start:g}."
             )
+        check_real("the start of a learned number", start)
 
 
 Number = Scalar | Ramp | Learned

@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 
 from elbax import bounds
+from elbax._checks import check_real
 from elbax._errors import InputError, unknown
 from elbax._types import Scalar
 from elbax.bounds import AbstractBound, Tempered
@@ -261,9 +262,10 @@ def _epochs(method: str, key: str, text: str) -> float:
 
 def _floats(method: str, key: str, text: str, expected: str) -> tuple[float, ...]:
     try:
-        return tuple(map(float, text.split(":")))
+        values = tuple(map(float, text.split(":")))
     except ValueError:
         raise InputError(f"expected {expected} for {key} of {method}; got '{text}'.") from None
+    return tuple(check_real(f"{key} of {method}", value) for value in values)
 
 
 def _text(method: str, key: str, text: str) -> str:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from elbax._checks import check_count
 from elbax._errors import InputError
 from elbax._types import LogWeights, PerDatum
 
@@ -128,6 +129,7 @@ def check_counts(bound: AbstractBound) -> None:
     """Refuse counts of samples, `m` and `k`, that are not whole and positive."""
     for name in ("m", "k"):
         whole_number(name, getattr(bound, name, 1), type(bound).__name__)
+    check_count(f"samples per datum of {bound}", bound.num_samples)
 
 
 def whole_number(name: str, count: Any, owner: str) -> None:

@@ -1,7 +1,6 @@
 """What each command does: options in, a JSON object and a text out."""
 
 import io
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,9 @@ from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
-from elbax.cli.reproduce import reproduce
-from elbax.data import fetch, registry
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.evaluation.likelihood import evaluate
+from elbax.evaluation.likelihood import check_ks, evaluate
 from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.experiments.looks import look
 from elbax.experiments.runs import (
@@ -31,23 +28,17 @@ from elbax.experiments.runs import (
 )
 from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
-from elbax.models.interface import Model
-from elbax.objectives import Objective
-from elbax.training.fit import FitResult, Monitor, fit
+from elbax.training.fit import FitResult, Look, Monitor, fit
 from elbax.training.origin import Origin
 
-_ARGUMENTS = (
-    *("m", "k", "beta", "learn", "alpha", "knots"),
-    *("gradient", "warmup", "alpha_warmup"),
-)
+_NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
+_ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
 
 
 def train(options: o.Train) -> Outcome:
     """Train one method."""
-    arguments = {name: getattr(options, name) for name in _ARGUMENTS}
-    given = ", ".join(f"{name}={value}" for name, value in arguments.items() if value is not None)
     with Reporter() as reporter:
-        result = _fit([f"{options.method}({given})"], options, reporter)
+        result = _fit([_method(options)], options, reporter)
     content = _trained(result, options.run.out)
     lines = [
         f"{run.name}: {status}, bound {_last(result, run.name, 'bound'):.2f} nats per datum"
@@ -57,8 +48,31 @@ def train(options: o.Train) -> Outcome:
     return Outcome(content, "\n".join(lines))
 
 
+def _method(options: o.Train) -> str:
+    """The method as a text with its numbers: those of --method itself, or of options of their own.
+
+    >>> _method(o.Train(method="piwae(4, 4)", gradient="dreg"))
+    'piwae(4, 4, gradient=dreg)'
+    """
+    given = {name: getattr(options, name) for name in _ARGUMENTS}
+    given = {name: value for name, value in given.items() if value is not None}
+    name, bracket, inside = options.method.strip().partition("(")
+    numbers = [inside.removesuffix(")")] if bracket and inside.strip() != ")" else []
+    said = [f"--{argument.replace('_', '-')} {value}" for argument, value in given.items()]
+    if numbers and any(argument in _NUMBERS or f"{argument}=" in inside for argument in given):
+        raise InputError(
+            "expected a method's numbers in --method or in options of their own, not in both; got "
+            f"--method '{options.method}' with {' '.join(said)}. Leave out one of the two."
+        )
+    texts = [f"{argument}={value}" for argument, value in given.items()]
+    if bracket and not inside.endswith(")"):
+        return options.method  # not closed: `parse` says so
+    return f"{name}({', '.join(numbers + texts)})"
+
+
 def compare(options: o.Compare) -> Outcome:
     """Train a fleet, evaluate it, write the report."""
+    check_ks(options.evaluate.ks)
     with Reporter() as reporter:
         result = _fit(list(options.methods), options, reporter)
         runs = load_runs(options.run.out)
@@ -171,56 +185,6 @@ def report(options: o.Report) -> Outcome:
     return Outcome({"page": str(page)}, f"Report: {page}")
 
 
-def data_list(options: o.DataList) -> Outcome:
-    """The known data sets."""
-    sources = [registry.get(name) for name in registry.names()]
-    rows = [
-        f"{s.name:14} {s.num_train:6} + {s.num_test:5}  {'x'.join(map(str, s.event_shape)):7}  "
-        f"{s.description}"
-        for s in sources
-    ]
-    content = {"data": [{"name": s.name, "description": s.description} for s in sources]}
-    return Outcome(content, "\n".join(["name            train + test   shape", *rows]))
-
-
-def data_info(options: o.DataInfo) -> Outcome:
-    """What a data set holds."""
-    dataset = load_data(options.name, data_dir=options.data_dir)
-    content = {
-        "name": dataset.name,
-        "splits": {name: list(array.shape) for name, array in dataset.splits().items()},
-        "levels": dataset.levels,
-        "binarise": dataset.binarise,
-        "mean_intensity": float(dataset.mean_intensity().mean()),
-        "labels": dataset.train_labels is not None,
-        "licence": dataset.licence,
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint(),
-    }
-    return Outcome(content, "\n".join(f"{key}: {value}" for key, value in content.items()))
-
-
-def data_fetch(options: o.DataFetch) -> Outcome:
-    """Put a data set into the cache."""
-    files = [str(path) for path in fetch.fetch(options.name).values()]
-    text = "\n".join(files) or f"{options.name} needs no download."
-    return Outcome({"name": options.name, "files": files}, text)
-
-
-ACTIONS: dict[type, Callable[[Any], Outcome]] = {
-    o.Train: train,
-    o.Compare: compare,
-    o.Evaluate: evaluate_folder,
-    o.Sample: sample,
-    o.Snr: measure_snr,
-    o.Reproduce: reproduce,
-    o.Report: report,
-    o.DataList: data_list,
-    o.DataInfo: data_info,
-    o.DataFetch: data_fetch,
-}
-
-
 def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -> FitResult:
     objectives = [parse(method) for method in methods]
     model, dataset, origin = _setting(options)
@@ -314,12 +278,13 @@ def _monitor(dataset: Dataset, snr_every: int | None) -> Monitor:
     split = "valid" if dataset.valid is not None else "test"
     x = dataset.evaluation_split(split)[:_NUM_MONITORED]
 
-    def monitor(model: Model, objective: Objective, epoch: int) -> dict[str, float]:
+    def monitor(seen: Look) -> dict[str, float]:
         key = jax.random.key(0)
-        found = {f"iwae_{_MONITORED_K}": evaluate(model, x, key=key, ks=(_MONITORED_K,)).log_p_hat}
-        record = {name: estimate.mean for name, estimate in found.items()}
-        if snr_every is not None and epoch % snr_every == 0:
-            ratios = snr(objective, model, x[:_SNR_DATA], key=key, num_draws=_SNR_DRAWS)
+        found = evaluate(seen.model, x, key=key, ks=(_MONITORED_K,)).log_p_hat
+        record = {f"iwae_{_MONITORED_K}": found.mean}
+        if snr_every is not None and seen.epoch % snr_every == 0:
+            few = x[:_SNR_DATA]
+            ratios = snr(seen.objective, seen.model, few, key=key, num_draws=_SNR_DRAWS)
             assert isinstance(ratios, SNR)
             record |= {f"snr_{network}": ratios.snr[network].value for network in NETWORKS}
         return record

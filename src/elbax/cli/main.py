@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from elbax._errors import ElbaxError, InputError
+from elbax.cli import streams
 from elbax.cli.parse import parse
 
 
@@ -15,17 +16,27 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         0 on success, 2 for a wrong argument or input, 1 for a failure while running, 130 when
-        interrupted. A failure is one line on stderr; ELBAX_TRACEBACK=1 shows where it arose.
+        interrupted, 141 where the reader of stdout has gone. A failure is one line on stderr;
+        ELBAX_TRACEBACK=1 shows where it arose.
     """
-    words = sys.argv[1:] if words is None else words
+    with streams.prepared():
+        return _main(sys.argv[1:] if words is None else words)
+
+
+def _main(words: Sequence[str]) -> int:
     try:
         options = parse(words)
+    except InputError as error:
+        return _fail(error, 2)
+    except SystemExit:  # --help and --version have printed
+        return streams.deliver()
+    except OSError as error:  # or could not
+        return streams.lost(error)
+    try:
         # JAX and all that needs it are imported only now: --help and a typo need none of it.
-        from elbax.cli.actions import ACTIONS
-        from elbax.cli.runtime import prepare
+        from elbax.cli.dispatch import action_of
 
-        prepare()
-        outcome = ACTIONS[type(options)](options)
+        outcome = action_of(options)(options)
     except InputError as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
@@ -39,8 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 (whatever it is, a user sees one line, not a trace)
         return _fail(error, 1)
     wants = options.run if hasattr(options, "run") and hasattr(options.run, "json") else options
-    sys.stdout.write((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
-    return 0
+    return streams.deliver((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
 
 
 def _fail(error: Exception, code: int) -> int:

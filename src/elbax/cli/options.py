@@ -1,10 +1,12 @@
 """Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from elbax._checks import check_count, check_real
+from elbax._errors import InputError
 from elbax.models.config import PRESETS
 from elbax.training.config import TrainConfig
 
@@ -22,8 +24,42 @@ _Preset = Literal[
 ]
 
 
+_SEEDS = ("seed", "seeds", "data_seed")  # any number that 32 bits hold
+_MAY_BE_ZERO = ("num_valid",)
+# Where no number at all has a meaning of its own: a linear map, or what is usual.
+_MAY_BE_EMPTY = ("hidden", "channels", "hidden_above", "learning_rates")
+
+
+class _Checked:
+    """Options whose numbers are refused where nothing could be done with them.
+
+    Counts are at least 1 and fit int32, seeds fit 32 bits, real numbers fit float32.
+    """
+
+    def __post_init__(self) -> None:
+        """Look at every number, before anything is imported, allocated or written."""
+        for option in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, option.name)
+            flag = f"--{option.name.replace('_', '-')}"
+            if value == () and option.default != () and option.name not in _MAY_BE_EMPTY:
+                raise InputError(f"expected one number or more after {flag}; got none.")
+            for one in value if isinstance(value, tuple) else (value,):
+                _check(option.name, flag, one)
+
+
+def _check(name: str, flag: str, value: Any) -> None:
+    if isinstance(value, float):
+        check_real(flag, value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return
+    if name in _SEEDS:
+        check_count(flag, value, 0, 2**32)
+    else:
+        check_count(flag, value, 0 if name in _MAY_BE_ZERO else 1)
+
+
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(_Checked):
     """Which data, and how they become 0 and 1."""
 
     data: str = "digits"
@@ -41,7 +77,7 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(_Checked):
     """The model: one stochastic layer or several, of continuous or discrete latents."""
 
     model: _Preset = "reference"
@@ -76,7 +112,7 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(_Checked):
     """Where the runs are kept, and how they are run."""
 
     out: str = "runs/latest"
@@ -95,7 +131,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(_Checked):
     """What is computed on the test data."""
 
     ks: tuple[int, ...] = (1, 64, 5000)
@@ -107,14 +143,15 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(_Checked):
     """Train one method, with one or more seeds, and keep the runs in a folder.
 
-    Example: elbax train --data mnist --method iwae --k 64 --epochs 100 --out runs/iwae
+    Example: elbax train --data mnist --method iwae --k 64 --out runs/iwae
     """
 
     method: str = "iwae"
-    """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo or rws."""
+    """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo or rws, alone or as `elbax compare`
+    takes it, with its numbers: "piwae(8,8)"."""
     m: int | None = None
     """Groups of samples per datum (vae, miwae, piwae)."""
     k: int | None = None
@@ -150,8 +187,8 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Compare:
-    """Train several methods with several seeds as one fleet, evaluate them, and print the table.
+class Compare(_Checked):
+    """Train several methods with several seeds, evaluate them, print the table.
 
     Example: elbax compare --methods "vae(64)" "iwae(64)" "miwae(8,8)" --seeds 0 1 2
     """
@@ -177,7 +214,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(_Checked):
     """Evaluate the runs of a folder on the test data, and write the report.
 
     Example: elbax evaluate runs/iwae --ks 1 64 5000
@@ -197,8 +234,8 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Look at what a trained run has learned: images as a PNG, or as an array in an .npy.
+class Sample(_Checked):
+    """Look at what a trained run has learned: images as a PNG, or an .npy array.
 
     Example: elbax sample runs/iwae --what posterior --out posterior.png
     """
@@ -228,11 +265,12 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Snr:
-    """Measure the signal-to-noise ratio of gradient estimates: of a toy, or of a trained run.
+class Snr(_Checked):
+    """Measure signal-to-noise ratios of gradients: of a toy, or of a trained run.
 
-    `elbax snr toy` holds the slope of every method's SNR against theory in about a minute; with a
-    folder: SNR by network and layer, histograms of single-parameter gradients, ESS of every run.
+    For toy: the slope of every method's SNR against theory, in about a minute.
+
+    For a folder: SNR by network and layer, histograms of gradients, ESS of runs.
 
     Example: elbax snr toy
     """
@@ -295,11 +333,12 @@ class DataFetch:
 
 
 @dataclass(frozen=True)
-class Reproduce:
-    """Reproduce a table or figure of a paper: train what it needs, test its claims, write a page.
+class Reproduce(_Checked):
+    """Reproduce a table or figure of a paper: train, test its claims, write a page.
 
-    What is trained already is not trained again, whichever study asked for it, and an interrupted
-    study goes on where it stopped. `elbax reproduce list` lists the studies; all does every one.
+    What is trained already is not trained again, whichever study asked for it.
+
+    An interrupted study goes on where it stopped. list lists, all does every one.
 
     Example: elbax reproduce table1 --preset quick
     """
@@ -332,7 +371,7 @@ class Reproduce:
 
 @dataclass(frozen=True)
 class Report:
-    """Write the HTML page and the figures of one or more folders again, a chapter each.
+    """Write the page and the figures of folders again, a chapter for each folder.
 
     Example: elbax report runs/latest runs/reproduce/table1 --out runs/page
     """
@@ -345,6 +384,11 @@ class Report:
     """Print one JSON object on stdout instead of text."""
 
 
+@dataclass(frozen=True)
+class Data:
+    """Known data sets: `elbax data list`, `elbax data info NAME`, `elbax data fetch NAME`."""
+
+
 # The commands in the order of `elbax --help`; those of `elbax data` have a level of their own.
 COMMANDS = {
     "train": Train,
@@ -354,5 +398,6 @@ COMMANDS = {
     "snr": Snr,
     "reproduce": Reproduce,
     "report": Report,
+    "data": Data,
 }
 DATA_COMMANDS = {"list": DataList, "info": DataInfo, "fetch": DataFetch}

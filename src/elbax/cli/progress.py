@@ -29,6 +29,8 @@ class Reporter:
         )
         self._tasks = {}
         self._begun: dict[str, float] = {}
+        # When a stage first got somewhere, and where: what compiles or was done before counts not.
+        self._from: dict[str, tuple[float, float]] = {}
         self._told = 0.0
 
     def __enter__(self) -> "Reporter":
@@ -52,17 +54,24 @@ class Reporter:
         now = time.monotonic()
         first = stage not in self._begun
         begun = self._begun.setdefault(stage, now)
+        if fraction > 0:
+            self._from.setdefault(stage, (now, fraction))
         if self._console.is_terminal:
             if first:
                 self._tasks[stage] = self._bar.add_task(stage, total=1.0, detail=detail)
             self._bar.update(self._tasks[stage], completed=fraction, detail=detail)
         elif first or fraction >= 1 or now - self._told >= _QUIET_SECONDS:
             self._told = now
-            spent = now - begun
-            left = f", about {spent * (1 - fraction) / fraction:.0f} s left" if fraction else ""
-            left = left if fraction < 1 else ""
-            sys.stderr.write(f"{stage}: {detail}, {spent:.0f} s{left}\n")
+            left = self._left(stage, fraction, now)
+            sys.stderr.write(f"{stage}: {detail}, {now - begun:.0f} s{left}\n")
             sys.stderr.flush()
+
+    def _left(self, stage: str, fraction: float, now: float) -> str:
+        """How long the rest takes at the speed since the first fraction that was done."""
+        since, done = self._from.get(stage, (now, fraction))
+        if fraction <= done or fraction >= 1:
+            return ""
+        return f", about {(now - since) * (1 - fraction) / (fraction - done):.0f} s left"
 
     def say(self, sentence: str) -> None:
         """One line that stays."""

@@ -1,28 +1,18 @@
-"""`elbax reproduce`: list, plan or perform the studies."""
+"""`elbax reproduce`: plan or perform the studies."""
 
 from pathlib import Path
 from typing import Any
 
-from elbax._errors import InputError, unknown
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
 from elbax.experiments.store import Store
+from elbax.experiments.studies.catalogue import STUDIES
 from elbax.experiments.study import Preset, Study, chosen, outline, perform
 
 
 def reproduce(options: o.Reproduce) -> Outcome:
-    """Reproduce one study, or all of them, or list them."""
-    from elbax.experiments.studies.catalogue import STUDIES
-
-    if options.study == "list":
-        rows = [
-            f"{study.name:16} {study.title}\n{'':16} {study.source}" for study in STUDIES.values()
-        ]
-        found = [{"name": s.name, "title": s.title, "source": s.source} for s in STUDIES.values()]
-        return Outcome({"studies": found}, "\n".join(rows))
-    if options.study not in (*STUDIES, "all"):
-        raise InputError(unknown("study", options.study, [*STUDIES, "all", "list"]))
+    """Reproduce one study, or all of them."""
     names = list(STUDIES) if options.study == "all" else [options.study]
     store = Store(Path(options.out) / "runs", data_dir=options.data_dir)
     chosen_presets = {

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from elbax._checks import check_count, check_fits
 from elbax._errors import InputError
 from elbax._log_weights import log_weights_of
 from elbax._numerics import effective_sample_size
@@ -112,9 +113,7 @@ def evaluate(
     >>> result.bounds.shape, result.metrics()
     ((2, 5), ('iwae_1', 'iwae_8', 'log_p_hat', 'gap_1', 'ess'))
     """
-    ks = tuple(sorted(set(ks)))
-    if not ks or ks[0] < 1 or any(k != int(k) for k in ks):
-        raise InputError(f"expected every k to be a whole number >= 1; got ks = {ks}.")
+    ks = check_ks(ks)
     if block_rows < 1:
         raise InputError(f"expected block_rows >= 1; got {block_rows}.")
     if len(x) == 0:
@@ -143,6 +142,24 @@ def evaluate(
     ess = np.concatenate([ess for _, ess in outputs])[: len(x)]
     finite = np.asarray(np.isfinite(bounds).all(axis=0))
     return Evaluation(ks, bounds, ess, finite)
+
+
+def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
+    """The sample counts in order, each once, if they are counts and memory can hold their weights.
+
+    Raises:
+        InputError: a k below 1, none at all, or so many samples that no block of data would fit.
+
+    >>> check_ks((64, 1, 64))
+    (1, 64)
+    """
+    ks = tuple(sorted(set(ks)))
+    if not ks or not ks[0] >= 1 or any(k != int(k) for k in ks):
+        raise InputError(f"expected every k to be a whole number >= 1; got ks = {ks}.")
+    check_count("the largest k", ks[-1])
+    rows = 20  # the data of a block
+    check_fits(f"the log-weights of {ks[-1]} samples of {rows} data", 4 * ks[-1] * rows)
+    return ks
 
 
 def _blocks(num_samples: int, block_rows: int, num_data: int) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from elbax._checks import check_fits
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey, PyTree
 from elbax.gradients import check_latents, value_and_grad
@@ -130,6 +131,9 @@ def snr(
     """
     named = objectives if isinstance(objectives, dict) else {"": objectives}
     _check(named, model, num_draws, reference)
+    for objective in named.values():
+        size = objective.num_samples * x.size
+        check_fits(f"{objective.num_samples} samples of each of {len(x)} data", 4 * size)
     # Objectives of equal sample counts share one program, and with it their draws.
     counts = list(dict.fromkeys(objective.num_samples for objective in named.values()))
     drawn = {}

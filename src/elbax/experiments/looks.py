@@ -1,10 +1,12 @@
 """What a trained run has learned, as panels of images: the pictures of `elbax sample`."""
 
+import math
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
+from elbax._checks import check_fits
 from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.evaluation import looks
@@ -54,6 +56,9 @@ def look(
     num = _NUM[what] if num is None else num
     if num < 1:
         raise InputError(f"expected --num >= 1; got {num}.")
+    rows = {"prior": num, "manifold": num**2, "posterior": k}.get(what, 1)
+    size = math.prod(runs.config["data"]["event_shape"])
+    check_fits(f"{rows} images of size {size}", 4 * rows * size)
     model, key = runs.models[runs.index_of(run)], jax.random.key(seed)
     if what == "prior":
         drawn = prior_samples(model, num, key=key)

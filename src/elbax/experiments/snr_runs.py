@@ -7,7 +7,7 @@ import jax
 
 from elbax import methods
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import evaluate
+from elbax.evaluation.likelihood import check_ks, evaluate
 from elbax.evaluation.snr import NETWORKS, layers
 from elbax.experiments.runs import Runs
 from elbax.experiments.snr_study import LINES, histograms, line_study
@@ -47,6 +47,7 @@ def runs_study(
     Returns:
         `line_study`'s content with "model", "histograms" and "ess".
     """
+    check_ks((*sizes, ess_samples))
     told = progress or (lambda what, done: None)
     x = dataset.evaluation_split("test", seed)
     model, keys = runs.models[index], jax.random.split(jax.random.key(seed), 3)

@@ -29,7 +29,7 @@ from elbax.experiments.runs import (
 )
 from elbax.models.interface import Model
 from elbax.training.config import TrainConfig
-from elbax.training.fit import fit
+from elbax.training.fit import Look, fit
 from elbax.training.folder import identity_of, newest_checkpoint, read_config
 
 _MONITORED = 100  # held-out data of the learning curves
@@ -300,8 +300,8 @@ def _monitor(dataset: Dataset):
     """Held-out bounds for the learning curves: IWAE-64, and IWAE-512 near log p-hat."""
     x = dataset.evaluation_split("test")[:_MONITORED]
 
-    def monitor(model: Model, objective, epoch: int) -> dict[str, float]:
-        found = evaluate(model, x, key=jax.random.key(0), ks=_MONITORED_KS)
+    def monitor(seen: Look) -> dict[str, float]:
+        found = evaluate(seen.model, x, key=jax.random.key(0), ks=_MONITORED_KS)
         return {f"iwae_{k}": found.estimate(f"iwae_{k}").mean for k in _MONITORED_KS}
 
     return monitor

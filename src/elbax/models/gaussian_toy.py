@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from elbax._checks import check_fits, check_real
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import DiagonalNormal
@@ -112,6 +113,12 @@ def gaussian_toy(
             "expected at least one dimension and one datum, a covariance > 0 and an offset >= 0; "
             f"got {num_dimensions}, {num_data}, {covariance} and {offset}."
         )
+    check_real("offset", offset)
+    check_real("covariance", covariance)
+    check_fits(
+        f"{num_data} data of {num_dimensions} dimensions and a matrix",
+        4 * num_dimensions * (num_data + num_dimensions),
+    )
     keys = jax.random.split(key, 6)
     center = jax.random.normal(keys[0], (num_dimensions,))
     z = center + jax.random.normal(keys[1], (num_data, num_dimensions))

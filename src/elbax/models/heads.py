@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from elbax._checks import check_real
 from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
@@ -159,6 +160,7 @@ def check_config(
         raise InputError(f"expected categories >= 2; got {config.categories}.")
     if not config.scale_floor >= 0:
         raise InputError(f"expected scale_floor >= 0; got {config.scale_floor}.")
+    check_real("scale_floor", config.scale_floor)
     if data_mean is None:
         return
     low, high = (0, 1) if config.likelihood == "bernoulli" else (-np.inf, np.inf)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from elbax._checks import check_real
 from elbax._errors import InputError, unknown
 from elbax.rules.abstract import AbstractRule
 from elbax.rules.path import STL, DReG, GDReG, Reparameterized
@@ -60,7 +61,7 @@ def rule_named(text: str) -> AbstractRule:
         value = float(number)
     except ValueError:
         raise InputError(f"expected a number after '{name}:'; got '{number}'.") from None
-    return _NUMBERED[name](value)
+    return _NUMBERED[name](check_real(f"the number of '{name}'", value))
 
 
 def rule_text(rule: AbstractRule) -> str:

@@ -31,7 +31,7 @@ class RWS(AbstractRule):
     sleep: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        if min(self.wake, self.sleep) < 0 or self.wake + self.sleep == 0:
+        if not (min(self.wake, self.sleep) >= 0 and 0 < self.wake + self.sleep < float("inf")):
             raise InputError(
                 "expected weights >= 0 of wake and sleep, not both 0; got "
                 f"wake={self.wake} and sleep={self.sleep}."

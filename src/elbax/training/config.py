@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from elbax._checks import check_real, float32
 from elbax._errors import InputError, unknown
 
 
@@ -41,11 +42,14 @@ class TrainConfig:
         for name in ("learning_rate", "adam_eps"):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected {name} > 0; got {getattr(self, name)}.")
+            check_real(name, getattr(self, name))
         for name in ("adam_b1", "adam_b2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"expected {name} in [0, 1); got {getattr(self, name)}.")
+            value = getattr(self, name)
+            if not (0 <= value < 1 and float32(check_real(name, value)) < 1):
+                raise InputError(f"expected {name} in [0, 1), in float32 too; got {value}.")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise InputError(f"expected clip_norm > 0 or none; got {self.clip_norm}.")
+        check_real("clip_norm", self.clip_norm or 0)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`fit`: train one run or a fleet of them, in memory or in a folder it can be resumed from."""
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from elbax._checks import check_count
+from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
@@ -21,8 +24,29 @@ from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import ModelBuilder, Objectives, new_fleet
 from elbax.training.state import OK, STATUS
 
-# (model, objective with the numbers it has now, epoch) -> metrics.
-Monitor = Callable[[Model, Objective, int], dict[str, float]]
+
+@dataclass(frozen=True)
+class Look:
+    """What a monitor is shown of one run at the end of an epoch.
+
+    Attributes:
+        run: its name, method and seed.
+        model: the model as it stands; the next step takes its arrays, so keep what you compute of
+            it, not itself.
+        objective: its objective with the numbers of that time, learned ones too.
+        epoch: epochs done.
+        metrics: the epoch's record so far, as it goes to metrics.jsonl: means over the training
+            data in nats per datum (bound, ..), step, learning rate, numbers that change.
+    """
+
+    run: RunSpec
+    model: Model
+    objective: Objective
+    epoch: int
+    metrics: dict[str, Any]
+
+
+Monitor = Callable[[Look], dict[str, float]]  # the metrics to add to the record
 
 
 @dataclass(frozen=True)
@@ -46,8 +70,9 @@ class FitResult:
         status: "ok" or "diverged"; a diverged run keeps its last finite parameters.
         metrics: one record per run and epoch of this call, as in metrics.jsonl (which also has
             those from before a resume).
-        seconds: wall-clock time of training, compilation included.
-        num_compilations: how often the training program was compiled.
+        seconds: wall-clock time of this call: building, compiling, training, looking, writing.
+        num_compilations: how often a training program was compiled for it; 0 where all of them
+            were in use before in this process.
     """
 
     runs: tuple[RunSpec, ...]
@@ -75,13 +100,16 @@ def fit(
     checkpoint_seconds: float = 30.0,
     fleet_map: str = "auto",
 ) -> FitResult:
-    """Train every objective with every seed, as one fleet in one compiled program.
+    """Train every objective with every learning rate and seed, as one fleet.
+
+    A fleet compiles once, or on a CPU once for each set of passes that its objectives need.
 
     Args:
         objectives: objectives or their texts ("miwae(m=8, k=8)"), one or many, or named ones.
             All must draw equally many samples per datum.
         data: a `Dataset`, or an array `[N, *event]` of values in [0, 1] to train on.
-        model: a configuration of the one-layer model, or a function of a random key to a model.
+        model: a configuration, of one stochastic layer or several, or a function of a random key
+            to a model.
         config: the protocol: epochs, minibatch, Adam, schedule.
         seeds: one run per objective, learning rate and seed.
         learning_rates: first learning rates to try, in place of the configuration's.
@@ -89,9 +117,10 @@ def fit(
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
-        monitor: computes metrics of (model, objective, epoch), added to the epoch's record; the
-            objective has the numbers of that time, learned ones too.
-        monitor_every: epochs between two calls of `monitor`; the last epoch always has one.
+        monitor: computes metrics of one run from a `Look` (`.run`, `.model`, `.objective`,
+            `.epoch`, `.metrics`), by name; they are added to the epoch's record. A run that has
+            diverged is not looked at.
+        monitor_every: epochs between two looks, >= 1; the last epoch always has one.
         progress: told where training stands, about once a second.
         checkpoint_seconds: least time between two checkpoints, taken at an epoch's end; the last
             epoch always has one.
@@ -111,6 +140,8 @@ def fit(
     ('iwae-k4-seed0', ('ok',))
     """
     started = time.perf_counter()
+    check_count("monitor_every", monitor_every)
+    _check_monitor(monitor)
     runs, fleet, identity = new_fleet(
         objectives,
         data,
@@ -150,6 +181,21 @@ def fit(
         seconds=time.perf_counter() - started,
         num_compilations=fleet.num_compilations,
     )
+
+
+def _check_monitor(monitor: Monitor | None) -> None:
+    """Refuse what cannot be called with one argument, before the first epoch and not after it."""
+    if monitor is None:
+        return
+    try:
+        inspect.signature(monitor).bind(None)
+    except TypeError:
+        raise InputError(
+            "expected a monitor that takes one argument, a Look (.run, .model, .objective, .epoch, "
+            f".metrics); got {monitor}."
+        ) from None
+    except ValueError:
+        return  # a built-in without a signature
 
 
 def _advance_epoch(fleet: Fleet, epoch, per_epoch, chunk, progress, started) -> int:
@@ -199,6 +245,7 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
         learned = None if learned is None else float(learned.value)
         record |= objective.numbers(last, learned)
         if monitor is not None and int(state.status) == OK:
-            record |= monitor(fleet.model(index), objective.at(last, learned), epoch)
+            now = objective.at(last, learned)
+            record |= monitor(Look(run, fleet.model(index), now, epoch, dict(record)))
         records.append(record)
     return records

@@ -1,9 +1,11 @@
 """Many runs at once: their states side by side, advanced by one compiled program."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import equinox as eqx
 import jax
@@ -17,6 +19,35 @@ from elbax.training.state import RunState
 from elbax.training.step import Program
 
 MAPS = ("auto", "sequential", "vmap")
+_KEPT_PROGRAMS = 16  # compiled ones that wait for another fleet of the same kind
+
+
+class _Tracings(threading.local):
+    """How often this thread has traced a training program, which is before each compilation."""
+
+    count = 0
+
+
+_tracings = _Tracings()
+
+
+@lru_cache(maxsize=_KEPT_PROGRAMS)
+def compiled(program: Program, batched: bool) -> Callable[..., RunState]:
+    """The chunk function of a program, one for all fleets with an equal program.
+
+    It compiles when called with states and images of new shapes, or with new needs.
+    """
+
+    def chunk(state: RunState, images, num_steps, needs: Needs) -> RunState:
+        return program.chunk(state, images, num_steps, needs)
+
+    mapped = jax.vmap(chunk, in_axes=(0, None, None, None)) if batched else chunk
+
+    def counted(state: RunState, images, num_steps, needs: Needs) -> RunState:
+        _tracings.count += 1  # this line runs only when JAX traces
+        return mapped(state, images, num_steps, needs)
+
+    return jax.jit(counted, donate_argnums=0, static_argnums=3)
 
 
 @dataclass
@@ -26,7 +57,8 @@ class Fleet:
     `map` is "sequential" (each run by itself, as many at a time as there are cores; bit for bit
     the same as that run alone), "vmap" (all runs in one batched program, the same within
     rounding) or "auto": vmap on an accelerator, sequential on a CPU, where it is faster
-    (`benchmarks/fleet.py`).
+    (`benchmarks/fleet.py`). A program that an earlier fleet has compiled is used again, and
+    `num_compilations` counts what this fleet had to compile itself.
     """
 
     program: Program
@@ -41,10 +73,8 @@ class Fleet:
             raise InputError(unknown("fleet map", self.map, MAPS))
         if self.map == "auto":
             self.map = "sequential" if jax.default_backend() == "cpu" else "vmap"
-        chunk = self._counted_chunk
-        if self.map == "vmap":
-            chunk = jax.vmap(chunk, in_axes=(0, None, None, None))
-        self._chunk = jax.jit(chunk, donate_argnums=0, static_argnums=3)
+        self._chunk = compiled(self.program, self.map == "vmap")
+        self._has_advanced = False
 
     def advance(self, num_steps: int) -> None:
         """Take `num_steps` steps in every run; all must lie within the current epoch.
@@ -55,31 +85,31 @@ class Fleet:
         count = jnp.asarray(num_steps, jnp.int32)
 
         def run(state: RunState, needs: Needs) -> RunState:
-            return jax.block_until_ready(self._chunk(state, self.images, count, needs))
+            before = _tracings.count
+            state = jax.block_until_ready(self._chunk(state, self.images, count, needs))
+            if _tracings.count > before:
+                self.num_compilations += _tracings.count - before
+            return state
 
         table = self.program.objectives
         if self.map == "vmap":
             self.states = unstack(run(stack(self.states), table.all_needs))
             return
-        # The first of each program goes ahead alone where it is not compiled yet: two threads
+        # The first of each program goes ahead alone where it may not be compiled yet: two threads
         # would compile it twice.
         ahead = {needs: index for index, needs in reversed(list(enumerate(table.needs)))}
-        first = set() if self.num_compilations else set(ahead.values())
+        first = set() if self._has_advanced else set(ahead.values())
         advanced = {index: run(self.states[index], table.needs[index]) for index in sorted(first)}
         rest = [index for index in range(len(self.states)) if index not in first]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             others = pool.map(lambda i: run(self.states[i], table.needs[i]), rest)
             advanced |= dict(zip(rest, others, strict=True))
         self.states = [advanced[index] for index in range(len(self.states))]
+        self._has_advanced = True
 
     def model(self, index: int) -> Model:
         """The model of one run as it stands."""
         return eqx.combine(self.states[index].params, self.program.static_model)
-
-    def _counted_chunk(self, state: RunState, images, num_steps, needs: Needs) -> RunState:
-        # This line runs when JAX traces, so it counts compilations.
-        self.num_compilations += 1
-        return self.program.chunk(state, images, num_steps, needs)
 
 
 def stack(states: Sequence[PyTree]) -> PyTree:

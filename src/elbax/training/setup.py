@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import _keys
+from elbax._checks import check_real
 from elbax._errors import ElbaxWarning, InputError
 from elbax.data.checks import check_images
 from elbax.data.dataset import Dataset
@@ -26,6 +27,7 @@ from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.origin import Origin
+from elbax.training.sizes import check_sizes
 from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
 from elbax.training.table import ObjectiveTable
@@ -60,6 +62,8 @@ def new_fleet(
         rate is None or rate > 0 for rate in learning_rates
     ):
         raise InputError(f"expected different learning rates > 0; got {tuple(learning_rates)}.")
+    for rate in learning_rates:
+        check_real("a learning rate", rate or 0)
     runs = tuple(
         RunSpec(name, seed, rate) for name in named for rate in learning_rates for seed in seeds
     )
@@ -116,6 +120,14 @@ def _build_fleet(
     fleet_map: str,
 ) -> Fleet:
     table = ObjectiveTable([named[run.method] for run in runs])
+    check_sizes(
+        dataset.event_shape,
+        model,
+        num_samples=table.num_samples,
+        batch_size=config.batch_size,
+        num_steps=config.epochs * (len(dataset.train) // config.batch_size),
+        num_runs=len(runs),
+    )
     make = model_builder(model, dataset.event_shape, dataset.mean_intensity())
     models = [make(init_key(run.seed)) for run in runs]
     if origin is not None:

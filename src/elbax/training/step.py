@@ -1,11 +1,14 @@
 """One training step, and a chunk of them in one compiled loop."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Num
 
@@ -23,15 +26,44 @@ from elbax.training.state import DIVERGED, OK, RunState, Sums, optimizer
 from elbax.training.table import Moment, ObjectiveTable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """What is fixed when a training program is compiled; everything else is in the state."""
+    """What is fixed when a training program is compiled; everything else is in the state.
+
+    Two programs are equal where they compile to the same: by the structure of the model and of the
+    objectives, not by the numbers of these or by any array that is trained.
+    """
 
     static_model: PyTree
     objectives: ObjectiveTable
     config: TrainConfig
     levels: float
     dynamic: bool
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other compiles to the same."""
+        return isinstance(other, Program) and self._key == other._key
+
+    def __hash__(self) -> int:
+        """Of all that `==` compares."""
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> Hashable:
+        leaves, structure = jax.tree.flatten(self.static_model)
+        key = (
+            structure,
+            tuple(map(_identity, leaves)),
+            tuple(self.objectives.kinds),
+            self.objectives.num_samples,
+            replace(self.config, learning_rate=1.0),  # each run has its own, in its state
+            (self.levels, self.dynamic),
+        )
+        try:
+            hash(key)
+        except TypeError:  # a static field of the user's own that cannot be hashed
+            return id(self)
+        return key
 
     def steps_per_epoch(self, num_data: int) -> int:
         """Whole minibatches in one pass."""
@@ -152,6 +184,16 @@ class Program:
 def _chosen(condition: Array, one: PyTree, other: PyTree) -> PyTree:
     """Leaf by leaf; a leaf that both have costs nothing."""
     return jax.tree.map(lambda a, b: a if a is b else jnp.where(condition, a, b), one, other)
+
+
+def _identity(leaf: Any) -> Hashable:
+    """What tells a static leaf of a model from others: an array's content, else itself."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, jax.Array | np.ndarray):
+        array = np.asarray(leaf)
+        return (array.dtype.str, array.shape, array.tobytes())
+    return (type(leaf), leaf)
 
 
 def _accumulate(sums: Sums, first: Array, value: Array, info: Info, norm: Array) -> Sums:

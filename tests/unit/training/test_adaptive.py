@@ -12,6 +12,7 @@ import elbax
 from elbax._errors import InputError
 from elbax.objectives import Needs
 from elbax.training.adaptive import LearnedNumber, Moments, initial_adaptive
+from elbax.training.fleet import compiled
 from elbax.training.folder import newest_checkpoint
 
 from .runs import binary_images, bits, build, model_bits, train
@@ -30,6 +31,7 @@ DISCRETE = (
 
 @pytest.fixture(scope="module")
 def fleet():
+    compiled.cache_clear()
     return train(DISCRETE, model=SBN, epochs=12, learning_rate=0.05, fleet_map="sequential")
 
 
@@ -60,6 +62,7 @@ def test_a_member_with_needs_of_its_own_equals_the_run_alone_bit_for_bit(fleet, 
 
 def test_a_vmapped_fleet_of_different_needs_is_the_same_within_rounding(fleet):
     options = {"epochs": 12, "learning_rate": 0.05, "fleet_map": "vmap"}
+    compiled.cache_clear()
     mapped = train(DISCRETE, model=SBN, **options)
     assert mapped.num_compilations == 1
     for ours, theirs in zip(mapped.models, fleet.models, strict=True):
@@ -159,8 +162,8 @@ def test_beta_goes_where_its_rule_says_and_every_run_from_its_own_start():
 def test_the_monitor_sees_the_objective_with_the_numbers_of_the_time():
     seen = []
 
-    def monitor(model, objective, epoch):
-        seen.append(float(objective.generative.beta))
+    def monitor(look):
+        seen.append(float(look.objective.generative.beta))
         return {}
 
     result = train("ciwae(k=4, beta=0.2, learn=descend)", epochs=3, monitor=monitor)

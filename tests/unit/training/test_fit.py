@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import elbax
+from elbax.training.fleet import compiled
 
 from .runs import binary_images, build, probe, slow_machine, train
 
@@ -27,10 +28,12 @@ def output_bias(model) -> float:
 def learned():
     """Five methods trained on easy data by a slow machine, and what `fit` told meanwhile."""
     told, looks = [], []
+    compiled.cache_clear()
 
-    def monitor(model, objective, epoch):
-        looks.append(told[-1].epoch + 1)
-        return {"output_bias": output_bias(model)}
+    def monitor(look):
+        assert look.epoch == told[-1].epoch + 1
+        looks.append((look.epoch, look.run, look.metrics))
+        return {"output_bias": output_bias(look.model)}
 
     options = {"monitor_every": 5, "progress": told.append, "fleet_map": "sequential"}
     with pytest.MonkeyPatch.context() as patched:
@@ -82,7 +85,12 @@ def test_records_hold_the_learning_rate_of_the_epochs_last_step(learned):
 
 
 def test_the_monitor_looks_at_every_run_at_its_epochs_and_at_the_last(learned):
-    assert learned.looks == [epoch for epoch in (5, 10, EPOCHS) for _ in METHODS]
+    expected = [(epoch, run) for epoch in (5, 10, EPOCHS) for run in learned.result.runs]
+    assert [(epoch, run) for epoch, run, _ in learned.looks] == expected
+    records = {(record["run"], record["epoch"]): record for record in learned.result.metrics}
+    for epoch, run, metrics in learned.looks:
+        record = records[run.name, epoch]
+        assert metrics == {name: record[name] for name in record if name != "output_bias"}
     for index, model in enumerate(learned.result.models):
         records = records_of(learned.result, index)
         told = {r["epoch"]: r["output_bias"] for r in records if "output_bias" in r}
@@ -141,6 +149,13 @@ def holed(value: float) -> np.ndarray:
         ({"objectives": ["iwae(k=4)", "vae(m=8)"]}, r"draw equally many samples.*got \[4, 8\]"),
         ({"model": elbax.ModelConfig(hidden=(0,))}, "expected one or more layers with sizes >= 1"),
         ({"model": elbax.ModelConfig(likelihood="poisson")}, "unknown likelihood 'poisson'"),
+        ({"monitor_every": 0}, "expected monitor_every >= 1; got 0"),
+        ({"monitor": lambda model, objective, epoch: {}}, "takes one argument, a Look"),
+        ({"learning_rates": (0.1, 1e-46)}, "a number that float32 can hold .* got 1e-46"),
+        ({"learning_rates": (float("inf"),)}, "a number that float32 can hold .* got inf"),
+        ({"epochs": 10**9}, "epochs times steps per epoch < 2147483648; got 5000000000"),
+        ({"objectives": f"iwae(k={10**9})"}, "fit in memory.* at least 192 GB"),
+        ({"model": elbax.ModelConfig(hidden=(10**9,))}, "fit in memory.* of 112,000,000,000 weigh"),
         ({"fleet_map": "vmpa"}, "unknown fleet map 'vmpa'; did you mean 'vmap'"),
     ],
 )

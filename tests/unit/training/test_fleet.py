@@ -1,7 +1,10 @@
 """A member of a fleet is the run it would be alone, whatever its neighbours are and do."""
 
+import dataclasses
+import gc
 import itertools
 import json
+import weakref
 from pathlib import Path
 
 import equinox as eqx
@@ -14,12 +17,12 @@ import safetensors.numpy
 import elbax
 from elbax import bounds
 from elbax.methods import parse
-from elbax.training.fleet import Fleet
+from elbax.training.fleet import Fleet, compiled
 from elbax.training.folder import newest_checkpoint
 from elbax.training.state import DIVERGED, OK, init_key
 from elbax.training.table import ObjectiveTable
 
-from .runs import MODEL, all_finite, binary_images, bits, build, model_bits, train
+from .runs import MODEL, all_finite, binary_images, bits, build, grey_dataset, model_bits, train
 
 METHODS = ("ciwae(k=4, beta=0.5)", "ciwae(k=4, beta=0.05)", "piwae(m=2, k=2, gradient=dreg)")
 NAN = bounds.Custom(lambda log_w: jnp.mean(log_w) * jnp.nan, num_samples=4)
@@ -43,7 +46,7 @@ def lines_of(folder: Path, name: str) -> list[str]:
     return [line for line in lines if json.loads(line)["run"] == name]
 
 
-def seen(_model, _objective, _epoch) -> dict[str, float]:
+def seen(_look) -> dict[str, float]:
     return {"seen": 1.0}
 
 
@@ -55,12 +58,14 @@ def trained(folder: Path, objectives, **options):
 @pytest.fixture(scope="module")
 def sequential(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sequential") / "run"
+    compiled.cache_clear()
     return trained(folder, FLEET, learning_rates=RATES, seeds=SEEDS, fleet_map="sequential")
 
 
 @pytest.fixture(scope="module")
 def vmapped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vmapped") / "run"
+    compiled.cache_clear()
     return trained(folder, FLEET, learning_rates=RATES, seeds=SEEDS, fleet_map="vmap")
 
 
@@ -130,6 +135,7 @@ def three_runs(second_rate: float, fleet_map: str = "sequential") -> Fleet:
 @pytest.fixture(scope="module", params=["sequential", "vmap"])
 def three(request) -> Fleet:
     """A compiled fleet of three; each test sets its states."""
+    compiled.cache_clear()
     return three_runs(0.02, request.param)
 
 
@@ -210,6 +216,77 @@ def test_a_diverged_run_says_so_in_its_records_and_is_not_looked_at(sequential):
         assert "seen" not in line
     sound = lines_of(folder, "ciwae-k4-beta0.5-lr0.05-seed3")
     assert [json.loads(line)["seen"] for line in sound] == [1, 1]
+
+
+def test_the_same_program_is_compiled_once_in_a_process_and_gives_the_same_bits():
+    compiled.cache_clear()
+    options = {"model": linear, "epochs": 1, "batch_size": 20}
+    first, again = (train(**options) for _ in range(2))
+    assert (first.num_compilations, again.num_compilations) == (1, 0)
+    assert model_bits(first.models[0]) == model_bits(again.models[0])
+    assert first.metrics == again.metrics
+    # Seeds, rates and the values of the data are in the state, other shapes are compiled anew.
+    flipped = {"seeds": (7, 8), "learning_rates": (0.1, 0.2), "data": 1 - binary_images()}
+    assert train(**options | flipped).num_compilations == 0
+    assert train(**options, data=binary_images(44)).num_compilations == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 3},  # its schedule is part of it
+        {"batch_size": 20},
+        {"adam_b1": 0.5},
+        {"data": grey_dataset()},
+        {"objectives": "iwae(k=5)"},
+        {"objectives": ["iwae(k=4)", "vae(m=4)"]},
+        {"model": MODEL},
+    ],
+    ids=str,
+)
+def test_another_program_is_not_taken_for_one_compiled_before(change):
+    program, same, other = (
+        build(**{"model": linear} | options)[1].program for options in ({}, {"seeds": (3,)}, change)
+    )
+    assert program == same
+    assert program != other
+
+
+class Counter(eqx.Module):
+    """A static part of a model that two programs may or may not share."""
+
+    steps: jax.Array
+    function: object
+
+
+def test_programs_are_told_apart_by_the_content_of_static_arrays_and_by_functions():
+    _, fleet, _ = build(model=linear)
+
+    def program(steps, function):
+        return dataclasses.replace(fleet.program, static_model=Counter(steps, function))
+
+    one = program(jnp.arange(3), jnp.tanh)
+    assert one == program(jnp.arange(3), jnp.tanh)
+    assert hash(one) == hash(program(jnp.arange(3), jnp.tanh))
+    assert one != program(jnp.arange(4), jnp.tanh)
+    assert one != program(jnp.arange(3), jnp.sin)
+    unhashable = program(jnp.arange(3), [])
+    assert unhashable != program(jnp.arange(3), {1})
+
+
+def test_only_so_many_programs_are_kept():
+    """A process that trains ever new models does not keep them all."""
+    assert compiled.cache_info().maxsize is not None
+    compiled.cache_clear()
+    functions = [lambda log_w: jnp.mean(log_w)]
+    dead = weakref.ref(functions[0])
+    objective = bounds.Custom(functions.pop(), num_samples=4)
+    build({"own": elbax.Objective(objective, objective)}, model=linear)
+    del objective
+    for k in range(compiled.cache_info().maxsize):
+        build(f"vae(m={k + 1})", model=linear)
+    gc.collect()
+    assert dead() is None
 
 
 def test_unequal_numbers_of_samples_are_refused():

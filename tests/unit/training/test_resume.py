@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import elbax
+from elbax.training.fleet import compiled
 from elbax.training.folder import newest_checkpoint
 
 from .killed import EPOCHS, PER_EPOCH, train_in
@@ -59,6 +60,7 @@ def test_killed_twice_and_resumed_it_ends_as_it_does_uninterrupted(uninterrupted
     assert last_steps(folder) == (4 * PER_EPOCH, 2 * PER_EPOCH)
     assert [path.stat().st_size for path in (folder / "checkpoints").glob(".*.part")] == [100]
 
+    compiled.cache_clear()
     resumed = train_in(folder, resume=True)
     assert contents(folder) == contents(uninterrupted.folder)
     assert_same_models(resumed, uninterrupted.result)

@@ -13,6 +13,7 @@ from elbax import _keys
 from elbax.data.binarise import binarise_batch
 from elbax.methods import parse
 from elbax.training.checkpoints import named_leaves
+from elbax.training.fleet import compiled
 from elbax.training.state import run_key
 
 from .runs import build, grey_dataset, probe, train
@@ -32,9 +33,11 @@ gradient_of = jax.jit(elbax.value_and_grad(parse(SPEC)))
 @pytest.fixture
 def quick_compilation():
     """Compile with few optimizations: in float64 they change no digit that these tests look at."""
+    compiled.cache_clear()
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    compiled.cache_clear()
 
 
 def new_fleet():

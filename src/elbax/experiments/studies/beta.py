@@ -8,6 +8,7 @@ from elbax.experiments.exhibits import LinesExhibit, TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies.common import curve, values
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 STARTS = (0.1, 0.35, 0.65, 0.9)
@@ -121,9 +122,7 @@ def _narrower(rule: str, learned: list[FoundRun], fixed: list[FoundRun]) -> v.Ve
 
 
 STUDY = Study(
-    name="beta",
-    title="Learning CIWAE's beta",
-    source="The 2021 reproduction report, Figure 4 and Eq. 16",
+    *HEADINGS["beta"],
     claim="Learning beta makes CIWAE's IWAE-64 depend less on where beta starts.",
     presets=presets(20, {"mnist": 2}, quick_seeds=(0, 1), paper_seeds=(0,)),
     runs=runs,

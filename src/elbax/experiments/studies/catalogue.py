@@ -1,4 +1,4 @@
-"""All studies by name, in the order of the command line."""
+"""All studies by name, in the order of their headings."""
 
 from elbax.experiments.studies import (
     beta,
@@ -14,9 +14,10 @@ from elbax.experiments.studies import (
     two_stage,
     warmup,
 )
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Study
 
-STUDIES: dict[str, Study] = {
+_STUDIES = {
     module.STUDY.name: module.STUDY
     for module in (
         table1,
@@ -33,3 +34,4 @@ STUDIES: dict[str, Study] = {
         snr,
     )
 }
+STUDIES: dict[str, Study] = {name: _STUDIES[name] for name in HEADINGS}

@@ -7,6 +7,7 @@ from elbax.experiments.exhibits import LinesExhibit
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies import table1
 from elbax.experiments.studies.common import curve
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study
 
 _WINDOW = 3  # looks at held-out data in the rolling mean
@@ -71,9 +72,7 @@ def _paired(more: dict[int, float], less: dict[int, float]) -> v.Difference:
 
 
 STUDY = Study(
-    name="curves",
-    title="Bounds while training",
-    source="The 2021 reproduction report, Figures 1 to 3; Rainforth et al. 2018, Figures 5 a to c",
+    *HEADINGS["curves"],
     claim="MIWAE and PIWAE rise faster and higher in IWAE-64 than IWAE, and IWAE's gap stays "
     "the largest throughout.",
     presets=table1.STUDY.presets,

@@ -4,6 +4,7 @@ from elbax.experiments import verdicts as v
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
 from elbax.experiments.studies.common import curves_exhibit, metric_table
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 from elbax.models.config import SBN
@@ -62,9 +63,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
 
 
 STUDY = Study(
-    name="discrete",
-    title="Discrete latents",
-    source="Mnih & Rezende 2016, Figures 1 and 2; Mnih & Gregor 2014; Bornschein & Bengio 2015",
+    *HEADINGS["discrete"],
     claim="Leave-one-out baselines (VIMCO) learn better sigmoid belief networks than a learned "
     "baseline (NVIL), and that better ones than none.",
     presets=presets(30, {"mnist": 10}, {"mnist": 1000}),

@@ -12,6 +12,7 @@ from elbax.experiments.exhibits import ImagesExhibit, TableExhibit, plus_minus
 from elbax.experiments.looks import Panel
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies.common import on_every_data_set
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -125,9 +126,7 @@ def _turned(dataset: Dataset) -> Dataset:
 
 
 STUDY = Study(
-    name="generalization",
-    title="Generalization across data sets",
-    source="The 2021 reproduction report, Table 2 and Figure 7",
+    *HEADINGS["generalization"],
     claim="Methods hardly differ in how they reconstruct data they were not trained on, and all "
     "lose likelihood there.",
     presets=presets(

@@ -5,6 +5,7 @@ from elbax.experiments.exhibits import TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies.common import units, values
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 KS = (1, 5, 50)
@@ -143,9 +144,7 @@ def _deeper(data: str) -> float | None:
 
 
 STUDY = Study(
-    name="iwae-table",
-    title="Depth, samples and objective",
-    source="Burda, Grosse & Salakhutdinov 2015, Table 1",
+    *HEADINGS["iwae-table"],
     claim="IWAE learns better models than the VAE, the more so the more samples it takes, and "
     "uses more of its latent units; more samples hardly help the VAE.",
     presets=presets(

@@ -9,6 +9,7 @@ from elbax.experiments import verdicts as v
 from elbax.experiments.exhibits import LinesExhibit
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import FoundRun, Told
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 METHODS = {"VAE(64)": "vae(m=64)", "IWAE(64)": "iwae(k=64)"}
@@ -104,9 +105,7 @@ def _toy_verdict(exact: np.ndarray, limit: float) -> v.Verdict:
 
 
 STUDY = Study(
-    name="log-expectation",
-    title="Why more samples tighten the bound",
-    source="Burda, Grosse & Salakhutdinov 2015, Theorem 1",
+    *HEADINGS["log-expectation"],
     claim="L_k never falls with k, and tends to log p(x) as k grows.",
     presets=presets(30, {"mnist": 3}),
     runs=runs,

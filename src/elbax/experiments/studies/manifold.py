@@ -11,6 +11,7 @@ from elbax.experiments.exhibits import ImagesExhibit
 from elbax.experiments.looks import Panel
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 METHODS = {"VAE(50)": "vae(m=50)", "IWAE(50)": "iwae(k=50)"}
@@ -50,9 +51,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
 
 
 STUDY = Study(
-    name="manifold",
-    title="What two latents learn",
-    source="Kingma & Welling 2014, Figure 4; Burda et al. 2015, appendix (samples)",
+    *HEADINGS["manifold"],
     claim="With a posterior family too simple for the model, IWAE, whose implicit posterior is "
     "richer, finds the better model.",
     presets=presets(30, {"mnist": 5}, paper_seeds=(0,)),

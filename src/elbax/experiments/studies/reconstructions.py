@@ -9,6 +9,7 @@ from elbax.experiments.exhibits import ImagesExhibit, TableExhibit
 from elbax.experiments.looks import Panel
 from elbax.experiments.store import FoundRun, Told
 from elbax.experiments.studies import table1
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study
 
 _SHOWN = 10
@@ -64,9 +65,7 @@ def _over_images(run: FoundRun) -> str:
 
 
 STUDY = Study(
-    name="reconstructions",
-    title="Reconstructions by method",
-    source="The 2021 reproduction report, Figures 5 and 6",
+    *HEADINGS["reconstructions"],
     claim="All methods reconstruct; those between the VAE and IWAE somewhat better than IWAE.",
     presets=table1.STUDY.presets,
     runs=table1.runs,

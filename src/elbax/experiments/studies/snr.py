@@ -5,6 +5,7 @@ from elbax.experiments.exhibits import TableExhibit
 from elbax.experiments.plan import PlannedRun
 from elbax.experiments.snr_study import LINES, toy_study
 from elbax.experiments.store import Told
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 _DRAWS = 8000  # with fewer, IWAE's inference network is under the noise
@@ -89,9 +90,7 @@ def _verdict(line: dict, network: str, group: dict) -> v.Verdict:
 
 
 STUDY = Study(
-    name="snr",
-    title="Signal-to-noise ratios",
-    source="Rainforth et al. 2018, Theorem 1 and Figures 1 to 4; Tucker et al. 2019",
+    *HEADINGS["snr"],
     claim="The SNR of the generative network grows with the square root of all samples; that of "
     "the inference network falls with the square root of K under IWAE, and grows under the ELBO, "
     "MIWAE (in M) and DReG.",

@@ -3,6 +3,7 @@
 from elbax.experiments import verdicts as v
 from elbax.experiments.store import Told
 from elbax.experiments.studies.common import gap_dots, metric_table, on_every_data_set
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -126,9 +127,7 @@ def _values(preset: Preset, of) -> list[v.Verdict]:
 
 
 STUDY = Study(
-    name="table1",
-    title="Eight methods with 64 samples",
-    source="Rainforth et al. 2018, Table 1; the 2021 reproduction report, Table 1 (larger model)",
+    *HEADINGS["table1"],
     claim="At equal cost, methods between the VAE and IWAE give a better IWAE-64 than IWAE: a "
     "tighter bound trains the inference network worse, and the gap shows it.",
     presets=presets(30, {"mnist": 3}, {"mnist": 3280, "omniglot": 1000}),

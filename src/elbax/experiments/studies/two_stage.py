@@ -7,6 +7,7 @@ from elbax.experiments.exhibits import TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
 from elbax.experiments.studies.common import units, values
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 
 VAE, IWAE = "VAE(1)", "IWAE(50)"
@@ -73,9 +74,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
 
 
 STUDY = Study(
-    name="two-stage",
-    title="From VAE to IWAE and back",
-    source="Burda, Grosse & Salakhutdinov 2015, Table 2",
+    *HEADINGS["two-stage"],
     claim="Inactive units are no mere matter of optimization: an IWAE started from a trained VAE "
     "becomes nearly as good as one trained from scratch, and a VAE started from an IWAE loses "
     "what that had.",

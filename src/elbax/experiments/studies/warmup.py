@@ -5,6 +5,7 @@ from elbax.experiments.exhibits import TableExhibit, plus_minus
 from elbax.experiments.plan import PlannedRun, grid
 from elbax.experiments.store import Told
 from elbax.experiments.studies.common import units, values
+from elbax.experiments.studies.headings import HEADINGS
 from elbax.experiments.study import Findings, Found, Preset, Study, presets
 from elbax.methods import label
 
@@ -53,9 +54,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
 
 
 STUDY = Study(
-    name="warmup",
-    title="KL warm-up",
-    source="Sonderby et al. 2016, Ladder variational autoencoders, Figure 4 and Table 1",
+    *HEADINGS["warmup"],
     claim="Without warm-up, units are switched off early and never come back, deeper layers "
     "above all; with it more of them stay active and the likelihood is better.",
     presets=presets(30, {"mnist": 10}),

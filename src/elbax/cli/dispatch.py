@@ -1,0 +1,38 @@
+"""Which function performs a command; its module, and JAX with it, is imported when asked for."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from elbax.cli import options as o
+from elbax.cli.outcome import Outcome
+
+# Options -> module of elbax.cli and function.
+ACTIONS: dict[type, tuple[str, str]] = {
+    o.Train: ("actions", "train"),
+    o.Compare: ("actions", "compare"),
+    o.Evaluate: ("actions", "evaluate_folder"),
+    o.Sample: ("actions", "sample"),
+    o.Snr: ("actions", "measure_snr"),
+    o.Reproduce: ("studies", "reproduce"),
+    o.Report: ("actions", "report"),
+    o.DataList: ("data", "data_list"),
+    o.DataInfo: ("data", "data_info"),
+    o.DataFetch: ("data", "data_fetch"),
+}
+
+
+def action_of(options: Any) -> Callable[[Any], Outcome]:
+    """The function that performs a command."""
+    return load(*ACTIONS[type(options)])
+
+
+def load(module: str, name: str) -> Callable[[Any], Outcome]:
+    """A function of a module of elbax.cli; where that brings JAX, JAX is made ready too."""
+    action = getattr(importlib.import_module(f"elbax.cli.{module}"), name)
+    if "jax" in sys.modules:  # what needs no JAX compiles nothing
+        from elbax.cli.runtime import prepare
+
+        prepare()
+    return action
