@@ -18,10 +18,14 @@ _NETWORKS = ("generative", "inference")
 
 
 def write(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Write snr.json and its figures into `folder`; the files written."""
+    """Write snr.json and its figures into `folder`; the files written.
+
+    Everything is made before anything is written: a page shows what snr.json holds, so that one
+    which cannot be drawn would break the folder's reports.
+    """
     text = json.dumps(content, indent=1, allow_nan=False)
-    write_atomically(folder / "snr.json", f"{text}\n".encode())
     drawn = figures_of(content)
+    write_atomically(folder / "snr.json", f"{text}\n".encode())
     files = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
     return [folder / "snr.json", *files]
 

@@ -247,16 +247,28 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_an_encoding_without_a_sign_gets_its_ascii(compared):
-    """After the work, so that nothing is lost; columns stay where they are."""
-    for environment in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
-        done = run(["report", str(compared[0])], **environment)
-        assert done.returncode == 0, done.stderr
-    done = run(["evaluate", str(compared[0]), "--ks", "1", "4"], PYTHONIOENCODING="ascii")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.isascii()
-    assert " +-0." in done.stdout
-    assert "?" not in done.stdout
+def test_an_encoding_without_a_sign_gets_its_ascii(compared, monkeypatch):
+    folder, written = str(compared[0]), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["evaluate", folder, "--against", folder, "--ks", "1", "4"]) == 0
+    assert " +0.000 +-0.000  z" in written.getvalue().decode()
+
+
+def test_wrong_numbers_leave_a_good_folder_as_it_is(compared, capsys, monkeypatch):
+    folder = compared[0]
+    monkeypatch.setattr("elbax._checks.memory_bytes", lambda: 2**33)
+    before = sorted(folder.rglob("*"))
+    for words in (
+        ["snr", str(folder), "--sizes", "4", "--num-draws", "-1"],
+        ["snr", str(folder), "--sizes", "4", "--ess-samples", "2000000000"],
+        ["snr", str(folder), "--sizes", "2000000000"],
+        ["evaluate", str(folder), "--ks", "2000000000"],
+        ["sample", str(folder), "--num", "2000000000", "--out", str(folder / "s.npy")],
+        ["sample", str(folder), "--num", "0", "--out", str(folder / "s.npy")],
+    ):
+        assert main(words) == 2, words
+        assert len(capsys.readouterr().err.strip().splitlines()) <= 2
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -332,6 +344,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_input_is_one_sentence_and_exit_code_two(name, tmp_path, monkeypatch, capsys):
     words, message = WRONG[name]
+    monkeypatch.setattr("elbax._checks.memory_bytes", lambda: 2**33)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     printed = capsys.readouterr()

@@ -1,6 +1,7 @@
 """stdout and stderr that are full, closed, left by their reader, or in an encoding of few signs."""
 
 import io
+import os
 import subprocess
 import sys
 
@@ -27,6 +28,20 @@ def test_a_stdout_that_cannot_be_written_is_an_exit_code_and_a_sentence(words):
     assert closed.stderr.startswith("elbax: cannot write to stdout: Bad file descriptor.")
     assert left.stderr == ""
     assert full.stderr.count("\n") == closed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=str
+)
+def test_help_is_printed_in_any_locale(environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "elbax", "train", "--help"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
 
 
 def test_a_stderr_that_cannot_be_written_changes_nothing():

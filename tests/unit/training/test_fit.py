@@ -159,7 +159,10 @@ def holed(value: float) -> np.ndarray:
         ({"fleet_map": "vmpa"}, "unknown fleet map 'vmpa'; did you mean 'vmap'"),
     ],
 )
-def test_a_wrong_argument_is_refused_before_anything_is_trained(tmp_path, options, message):
+def test_a_wrong_argument_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, options, message
+):
+    monkeypatch.setattr("elbax._checks.memory_bytes", lambda: 2**33)
     with pytest.raises(elbax.InputError, match=message):
         train(**options, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
