@@ -7,7 +7,8 @@
     |   `-- OutputError                 a folder or file that cannot be written
     `-- RunFailedError                  something failed while running: exit code 1
 
-A message is one sentence or two: what was expected, what came, what to do.
+A message is one sentence or two: what was expected, what came, what to do. What is allowed but
+probably not meant is an `ElbaxWarning`, which the command line prints on stderr.
 """
 
 import difflib
@@ -40,6 +41,10 @@ class ElbaxWarning(UserWarning):
 
 class RunFailedError(ElbaxError):
     """A command that was asked for correctly failed while running."""
+
+
+class ElbaxWarning(UserWarning):
+    """Something that is allowed but probably not meant; the message says how to say otherwise."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

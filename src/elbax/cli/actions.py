@@ -18,8 +18,10 @@ from elbax.data.load import load_data
 from elbax.evaluation.likelihood import check_ks, evaluate
 from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.experiments.looks import look
+from elbax.experiments.run_data import as_begun, refuse_overlap
 from elbax.experiments.runs import (
     Runs,
+    are_own,
     evaluate_runs,
     load_data_of,
     load_runs,
@@ -29,6 +31,7 @@ from elbax.experiments.runs import (
 from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.training.fit import FitResult, Look, Monitor, fit
+from elbax.training.folder import read_config
 from elbax.training.origin import Origin
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
@@ -76,7 +79,9 @@ def compare(options: o.Compare) -> Outcome:
     with Reporter() as reporter:
         result = _fit(list(options.methods), options, reporter)
         runs = load_runs(options.run.out)
-        outcome = _evaluate(runs, options.evaluate, options.data.data_dir, reporter)
+        # By the path given, as the one in config.json may be that of before a move.
+        dataset = load_data_of(runs, data=options.data.data, data_dir=options.data.data_dir)
+        outcome = _evaluate(runs, dataset, options.evaluate, reporter)
     content = _trained(result, options.run.out) | outcome.content
     return Outcome(content, outcome.text)
 
@@ -88,8 +93,9 @@ def evaluate_folder(options: o.Evaluate) -> Outcome:
         if options.against is not None:
             return _evaluate_pair(runs, load_runs(options.against), options, reporter)
         # Before the evaluation, which writes the page that shows them.
-        units = _units(runs, options, reporter) if options.active_units else None
-        outcome = _evaluate(runs, options.evaluate, options.data_dir, reporter)
+        dataset = _data_of(runs, options)
+        units = _units(runs, dataset, options, reporter) if options.active_units else None
+        outcome = _evaluate(runs, dataset, options.evaluate, reporter)
     if units is None:
         return outcome
     text = f"{outcome.text}\n\n{_units_text(units)}"
@@ -119,6 +125,8 @@ def sample(options: o.Sample) -> Outcome:
         k=options.k,
         seed=options.seed,
         data_dir=options.data_dir,
+        data=options.data,
+        split=options.split,
     )
     if path.suffix == ".png":
         figures.save(figures.sheets(panels), path)
@@ -151,10 +159,10 @@ def _toy_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
 
     return toy_study(
         num_dimensions=options.num_dimensions,
-        batch=options.num_data or 16,
+        batch=16 if options.num_data is None else options.num_data,
         offset=options.offset,
         sizes=options.sizes,
-        num_draws=options.num_draws or 8000,
+        num_draws=8000 if options.num_draws is None else options.num_draws,
         seed=options.seed,
         progress=lambda done: reporter.update("gradients", done, "toy"),
     )
@@ -166,11 +174,11 @@ def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
     runs = load_runs(options.what)
     return runs_study(
         runs,
-        load_data_of(runs, data_dir=options.data_dir),
+        _data_of(runs, options),
         index=runs.index_of(options.run),
-        num_data=options.num_data or 10,
+        num_data=10 if options.num_data is None else options.num_data,
         sizes=options.sizes,
-        num_draws=options.num_draws or 512,
+        num_draws=512 if options.num_draws is None else options.num_draws,
         ess_samples=options.ess_samples,
         seed=options.seed,
         progress=lambda what, done: reporter.update(what, done, options.what),
@@ -223,14 +231,31 @@ def _setting(options: o.Train | o.Compare) -> tuple[ModelConfig, Dataset, Origin
             model = model_config_of(start.config)
     if start is not None and replace(data, data_dir=None) == o.DataOptions():
         return model, load_data_of(start, data_dir=data.data_dir), origin
-    dataset = load_data(
-        data.data,
-        data_dir=data.data_dir,
-        binarise=data.binarise,
-        seed=data.data_seed,
-        num_valid=data.num_valid,
-    )
+    dataset = _dataset(options).under(model.likelihood)
+    if start is not None:
+        refuse_overlap(start.config, start.path, dataset, data_dir=data.data_dir)
     return model, dataset, origin
+
+
+def _dataset(options: o.Train | o.Compare) -> Dataset:
+    """The data asked for; of runs that go on, as they were begun with."""
+    data, out = options.data, Path(options.run.out)
+    asked: dict[str, Any] = {
+        "binarise": data.binarise,
+        "seed": data.data_seed,
+        "num_valid": data.num_valid,
+        "levels": data.levels,
+    }
+    if options.run.resume and (out / "config.json").is_file():
+        begun = as_begun(read_config(out), data.data, data_dir=data.data_dir, **asked)
+        if begun is not None:
+            return begun
+    return load_data(data.data, data_dir=data.data_dir, **asked)
+
+
+def _data_of(runs: Runs, options: o.Evaluate | o.Snr) -> Dataset:
+    """The runs' own data, or those that the options name."""
+    return load_data_of(runs, data_dir=options.data_dir, data=options.data, split=options.split)
 
 
 def _model_config(options: o.ModelOptions) -> ModelConfig:
@@ -249,6 +274,7 @@ def _model_config(options: o.ModelOptions) -> ModelConfig:
         scale=options.scale,
         scale_floor=options.scale_floor,
         output_bias=options.output_bias,
+        standardize=options.standardize,
     )
 
 
@@ -293,8 +319,9 @@ def _monitor(dataset: Dataset, snr_every: int | None) -> Monitor:
 
 
 def _evaluate(
-    runs: Runs, options: o.EvaluateOptions, data_dir: str | None, reporter: Reporter
+    runs: Runs, dataset: Dataset, options: o.EvaluateOptions, reporter: Reporter
 ) -> Outcome:
+    """Evaluate and write the page; other data than the runs' own leave the folder as it is."""
     from elbax.report import tables
     from elbax.report.page import write_report
 
@@ -306,31 +333,37 @@ def _evaluate(
 
     results = evaluate_runs(
         runs,
-        load_data_of(runs, data_dir=data_dir),
+        dataset,
         ks=options.ks,
         num_data=options.num_data,
         seed=options.seed,
         progress=progress,
+        write=are_own(runs, dataset),
     )
+    table = tables.to_text(tables.comparison(results))
+    if not are_own(runs, dataset):
+        reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
+        return Outcome({"results": results}, table)
     page = write_report(runs.path)
-    text = f"{tables.to_text(tables.comparison(results))}\n\nReport: {page}"
+    text = f"{table}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
 
 
-def _units(runs: Runs, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
+def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
     from elbax.experiments.units import units_study
 
     total = len(runs.specs)
     settings = options.evaluate
     return units_study(
         runs,
-        load_data_of(runs, data_dir=options.data_dir),
+        dataset,
         ks=sorted(settings.ks),
         num_data=settings.num_data,
         seed=settings.seed,
         progress=lambda index, done: reporter.update(
             "pruning", (index + done) / total, runs.specs[index].name
         ),
+        write=are_own(runs, dataset),
     )
 
 
@@ -355,8 +388,7 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
             f"and {second.config['data']['name']} with different fingerprints."
         )
     settings = options.evaluate
-    dataset = load_data_of(first, data_dir=options.data_dir)
-    x = dataset.evaluation_split("test", settings.seed)[: settings.num_data]
+    x = _data_of(first, options).evaluation_split("test", settings.seed, settings.num_data)
     evaluations = []
     for index, runs in enumerate((first, second)):
 

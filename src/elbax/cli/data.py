@@ -25,7 +25,7 @@ def data_info(options: o.DataInfo) -> Outcome:
     """What a data set holds."""
     from elbax.data.load import load_data
 
-    dataset = load_data(options.name, data_dir=options.data_dir)
+    dataset = load_data(options.name, data_dir=options.data_dir, levels=options.levels)
     content = {
         "name": dataset.name,
         "splits": {name: list(array.shape) for name, array in dataset.splits().items()},

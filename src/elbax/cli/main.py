@@ -4,9 +4,11 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
-from elbax._errors import ElbaxError, InputError
+from elbax._errors import ElbaxError, ElbaxWarning, InputError
 from elbax.cli import streams
 from elbax.cli.parse import parse
 
@@ -36,7 +38,10 @@ def _main(words: Sequence[str]) -> int:
         # JAX and all that needs it are imported only now: --help and a typo need none of it.
         from elbax.cli.dispatch import action_of
 
-        outcome = action_of(options)(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ElbaxWarning)
+            warnings.showwarning = _note
+            outcome = action_of(options)(options)
     except InputError as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
@@ -51,6 +56,12 @@ def _main(words: Sequence[str]) -> int:
         return _fail(error, 1)
     wants = options.run if hasattr(options, "run") and hasattr(options.run, "json") else options
     return streams.deliver((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
+
+
+def _note(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """A warning as a line on stderr, without where in the source it arose."""
+    kind = "" if issubclass(category, ElbaxWarning) else f"{category.__name__}: "
+    sys.stderr.write(f"note: {kind}{' '.join(str(message).split())}\n")
 
 
 def _fail(error: Exception, code: int) -> int:

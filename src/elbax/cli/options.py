@@ -69,7 +69,10 @@ class DataOptions(_Checked):
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     binarise: Literal["dynamic", "fixed", "threshold", "none"] | None = None
     """How grey levels become 0 and 1: drawn afresh per minibatch, drawn once, cut at one half, or
-    not at all; none given takes what is usual for the data set."""
+    not at all; none given takes what is usual for the data set and the likelihood."""
+    levels: float | None = None
+    """Value of your own data that means intensity 1, such as 255 or 16; none given takes 255 for
+    images of whole numbers 0 to 255, else 1."""
     data_seed: int = 0
     """Seed of the fixed binarisation, and of the test split of your own data."""
     num_valid: int = 0
@@ -109,6 +112,9 @@ class ModelOptions(_Checked):
     """Smallest standard deviation."""
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
+    standardize: bool = True
+    """With a gaussian likelihood, let the networks work in units of the training data's standard
+    deviation."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +233,11 @@ class Evaluate(_Checked):
     """Another run folder on the same data: compare the first run of each, datum by datum."""
     active_units: bool = False
     """Also prune the inactive units of every run, and say what that changes in log p-hat."""
+    data: str | None = None
+    """Path or name of the data, where they have moved, or of other data to look at; none given
+    takes those in config.json."""
+    split: Literal["test", "train", "valid"] = "test"
+    """Which part of the data."""
     data_dir: str | None = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     json: bool = False
@@ -256,6 +267,11 @@ class Sample(_Checked):
     """Draws of q(z|x) that a resampled latent is chosen from."""
     seed: int = 0
     """Seed of the draws and of the test data's binarisation."""
+    data: str | None = None
+    """Path or name of the data, where they have moved, or of other data to look at; none given
+    takes those in config.json."""
+    split: Literal["test", "train", "valid"] = "test"
+    """Which part of the data."""
     data_dir: str | None = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     out: str = "samples.png"
@@ -296,6 +312,11 @@ class Snr(_Checked):
     """Samples per datum for the ESS of a run."""
     seed: int = 0
     """Seed of data, minibatch and draws."""
+    data: str | None = None
+    """Path or name of the data, where they have moved, or of other data to look at; none given
+    takes those in config.json."""
+    split: Literal["test", "train", "valid"] = "test"
+    """Which part of the data."""
     data_dir: str | None = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     json: bool = False
@@ -316,6 +337,8 @@ class DataInfo:
 
     name: _Folder
     """A name that `elbax data list` shows, or the path of an .npy, .npz or folder of images."""
+    levels: float | None = None
+    """Value of your own data that means intensity 1."""
     data_dir: str | None = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
     json: bool = False

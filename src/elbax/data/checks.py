@@ -1,10 +1,49 @@
 """What an array of data must be before anything is trained on it."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from elbax._errors import DataError
+from elbax._errors import DataError, ElbaxWarning
+
+_COARSE = 1e-2  # a rounding error that is this part of a column's standard deviation matters
+
+
+def warn(sentence: str) -> None:
+    """Say something about data that is allowed but probably not meant; the CLI prints it."""
+    warnings.warn(sentence, ElbaxWarning, stacklevel=3)
+
+
+def to_float32(array: np.ndarray, name: str) -> np.ndarray:
+    """The array as float32, with a warning where rounding drowns what a column varies by.
+
+    >>> to_float32(np.array([[1, 2]]), "x")
+    array([[1., 2.]], dtype=float32)
+    """
+    single = array.astype(np.float32)
+    if array.dtype.itemsize <= 2 or array.dtype == np.float32:
+        return single  # exact
+    rows, rounded = array.reshape(len(array), -1), single.reshape(len(array), -1)
+    error = np.abs(rounded.astype(np.float64) - rows).max(axis=0)
+    coarse = np.flatnonzero(error > _COARSE * rows.std(axis=0, dtype=np.float64))
+    if coarse.size and len(rows) > 1:
+        warn(
+            f"{name}: as float32, {columns(coarse)} lose{'s' if coarse.size == 1 else ''} more "
+            "than a hundredth of a standard deviation to rounding. Subtract a constant first."
+        )
+    return single
+
+
+def columns(indices: np.ndarray) -> str:
+    """Name columns in a sentence, the first few by number.
+
+    >>> columns(np.array([3])), columns(np.arange(9))
+    ('column 3', 'columns 0, 1, 2, 3, 4 and 4 more')
+    """
+    shown = ", ".join(str(index) for index in indices[:5])
+    more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
+    return f"column{'s' if len(indices) > 1 else ''} {shown}{more}"
 
 
 def check_images(array: Any, *, likelihood: str, name: str, levels: float | int = 1.0) -> None:
@@ -19,10 +58,11 @@ def check_images(array: Any, *, likelihood: str, name: str, levels: float | int 
 
     Raises:
         DataError: the array is no array of numbers, has fewer than two axes, is empty, holds NaN
-            or infinity, or leaves [0, 1] under a Bernoulli likelihood.
+            or infinity or masked values, or leaves [0, 1] under a Bernoulli likelihood.
 
     >>> check_images(np.zeros((2, 3)), likelihood="bernoulli", name="train")
     """
+    refuse_masked(array, name)
     array = np.asarray(array)
     if array.dtype.kind not in "buif":
         raise DataError(
@@ -44,6 +84,23 @@ def check_images(array: Any, *, likelihood: str, name: str, levels: float | int 
         _check_unit_interval(array, name, levels)
 
 
+def refuse_masked(array: Any, name: str) -> None:
+    """Refuse a masked array with masked values: `np.asarray` would put their fill values in.
+
+    Raises:
+        DataError: at least one value is masked.
+
+    >>> refuse_masked(np.ma.masked_array([[1.0, 2.0]], mask=[[False, False]]), "x")
+    """
+    if np.ma.is_masked(array):
+        mask = np.ma.getmaskarray(array)
+        rows = mask.reshape(len(mask), -1).any(axis=1).sum() if mask.ndim else 1
+        raise DataError(
+            f"expected {name} without masked values; got a masked array with {mask.sum()} of "
+            f"{mask.size} values masked, in {rows} rows. Drop those rows, or fill the values in."
+        )
+
+
 def _check_finite(array: np.ndarray, name: str) -> None:
     if array.dtype.kind != "f":
         return
@@ -60,5 +117,6 @@ def _check_unit_interval(array: np.ndarray, name: str, levels: float | int) -> N
     if low < 0 or high > 1:
         raise DataError(
             f"expected {name} in [0, 1] for a Bernoulli likelihood; got values from {low:g} to "
-            f"{high:g}. Rescale them to [0, 1], or choose a likelihood for real data."
+            f"{high:g}. Rescale them to [0, 1], say which value means 1 with levels (--levels 255 "
+            "for grey bytes), or choose a likelihood for real data."
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from elbax._errors import DataError
 from elbax.data.binarise import binarise_fixed, to_float
+from elbax.data.checks import refuse_masked
 
 MODES = ("dynamic", "fixed", "threshold", "none")
+_BLOCK_ROWS = 4096  # bounds the temporary float64 arrays at about 26 MB for 28 x 28 images
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,18 +28,19 @@ class Dataset:
         train: `[N, *event]`, uint8 or float32.
         test: `[N_test, *event]`.
         valid: `[N_valid, *event]`, or None.
-        train_labels: `[N]` int32, or None.
+        train_labels: `[N]` int32, or None; `[N, 1]` is taken too.
         test_labels: `[N_test]` int32, or None.
         levels: the stored value that means intensity 1: 255 for grey uint8, 16 for digits, 1 for
             0/1 or real data.
         licence: of the data.
         source: the files that were read.
         binarise: the mode in force: "dynamic", "fixed", "threshold" or "none".
-        request: the arguments of `load` that give this data set again, or None.
+        request: the arguments of `load_data` that give this data set again, or None.
+        usual: the mode is what is usual for these data, not asked for; see `under`.
 
     Raises:
-        DataError: the splits disagree in event shape or kind, a split is empty, labels and data
-            differ in number, or the mode is unknown.
+        DataError: the splits disagree in event shape or kind, a split is empty or holds masked
+            values, labels and data differ in number, or the mode is unknown.
 
     >>> images = np.array([[0, 255], [255, 255]], dtype=np.uint8)
     >>> data = Dataset(name="two", train=images, test=images, levels=255.0, binarise="dynamic")
@@ -56,6 +59,7 @@ class Dataset:
     source: str = "memory"
     binarise: str = "none"
     request: dict[str, Any] | None = None
+    usual: bool = False
 
     def __post_init__(self) -> None:
         if self.binarise not in MODES:
@@ -65,11 +69,32 @@ class Dataset:
         for name, array in self.splits().items():
             _check_split(name, array, self.train)
         for split, labels in (("train", self.train_labels), ("test", self.test_labels)):
-            if labels is not None and labels.shape != self.split(split).shape[:1]:
+            if labels is None:
+                continue
+            if labels.ndim == 2 and labels.shape[1] == 1:
+                labels = labels[:, 0]
+                object.__setattr__(self, f"{split}_labels", labels)  # the class is frozen
+            if labels.shape != self.split(split).shape[:1]:
                 raise DataError(
                     f"expected one label per datum in {split}, shape "
                     f"[{len(self.split(split))}]; got shape {list(labels.shape)}."
                 )
+
+    def under(self, likelihood: str) -> "Dataset":
+        """The data in the mode that is usual under a likelihood, unless a mode was asked for.
+
+        A Gaussian density of 0/1 draws has no upper limit, so that it sees the intensities.
+
+        >>> images = np.array([[0, 255], [99, 7]], dtype=np.uint8)
+        >>> grey = Dataset(
+        ...     name="two", train=images, test=images, levels=255, binarise="dynamic", usual=True)
+        >>> grey.under("gaussian").binarise, grey.under("bernoulli").binarise
+        ('none', 'dynamic')
+        """
+        if not (self.usual and likelihood == "gaussian" and self.binarise == "dynamic"):
+            return self
+        request = None if self.request is None else self.request | {"binarise": "none"}
+        return replace(self, binarise="none", request=request)
 
     def splits(self) -> dict[str, np.ndarray]:
         """Return the splits that are there, by name, stored values."""
@@ -112,12 +137,43 @@ class Dataset:
         total = self.train.reshape(len(self.train), -1).sum(axis=0, dtype=np.float64)
         return (total / len(self.train) / self.levels).astype(np.float32)
 
-    def evaluation_split(self, split: str = "test", seed: int = 0) -> np.ndarray:
+    def standard_deviation(self) -> np.ndarray:
+        """Return that of the training split, `[D]` float32, summed in float64; of 0/1 draws if so.
+
+        A value that never changes has 0, exactly.
+        """
+        rows = self.train.reshape(len(self.train), -1)
+        mean = rows.sum(axis=0, dtype=np.float64) / len(rows)
+        if self.binarise == "dynamic":
+            mean = mean / self.levels
+            return np.sqrt(mean * (1 - mean)).astype(np.float32)
+        squares = np.zeros(rows.shape[1])
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            squares += ((rows[start : start + _BLOCK_ROWS] - mean) ** 2).sum(axis=0)
+        changes = rows.min(axis=0) < rows.max(axis=0)
+        return np.where(changes, np.sqrt(squares / len(rows)) / self.levels, 0).astype(np.float32)
+
+    def evaluation_split(
+        self, split: str = "test", seed: int = 0, num_data: int | None = None
+    ) -> np.ndarray:
         """Return the `[N, *event]` float32 array that likelihoods are reported on.
 
         Under "dynamic" that is one binarisation, the same as mode "fixed" with this seed, so every
         run is measured on the same 0/1 images. Under every other mode it is the intensities.
+
+        Args:
+            split: "test", "train" or "valid".
+            seed: of that binarisation.
+            num_data: how many data, from the first; all if omitted, or if there are fewer.
+
+        Raises:
+            DataError: no such split, or a count below 1.
         """
+        if num_data is not None and num_data < 1:
+            raise DataError(f"expected num_data >= 1, a number of data; got {num_data}.")
+        return self._evaluated(split, seed)[:num_data]
+
+    def _evaluated(self, split: str, seed: int) -> np.ndarray:
         if self.binarise != "dynamic":
             return self.intensities(split)
         return binarise_fixed(self.split(split), self.levels, seed, split).astype(np.float32)
@@ -134,6 +190,7 @@ class Dataset:
 
 
 def _check_split(name: str, array: np.ndarray, train: np.ndarray) -> None:
+    refuse_masked(array, name)
     if array.dtype not in (np.uint8, np.float32) or array.dtype != train.dtype:
         raise DataError(
             f"expected {name} as uint8 or float32, and as train, which is {train.dtype}; got "

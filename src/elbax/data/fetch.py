@@ -12,6 +12,7 @@ from elbax.data.verify import matches, verify
 
 DATA_VARIABLE = "ELBAX_DATA"
 TIMEOUT_SECONDS = 30.0
+_SHARED = (".", "raw")  # where files of one name may be of several sets: MNIST and Fashion-MNIST
 
 
 def locate(source: DataSource, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Path]:
@@ -19,8 +20,9 @@ def locate(source: DataSource, data_dir: str | os.PathLike[str] | None = None) -
 
     Args:
         source: an entry of the registry.
-        data_dir: a folder with the files in it or in the data set's sub-folder; by default the
-            one that the environment variable ELBAX_DATA names, if it is set.
+        data_dir: a folder with the files in it or in the data set's sub-folder, torchvision's
+            (`MNIST/raw`) too; by default the one that the environment variable ELBAX_DATA names, if
+            it is set.
 
     Returns:
         The path of each file by its role, every one checked; empty if no file is needed.
@@ -72,12 +74,15 @@ def _search(source: DataSource, folder: Path) -> dict[str, Path]:
 
 
 def _find(file: SourceFile, source: DataSource, folder: Path) -> Path | None:
-    for name in file.names:
-        if (path := folder / source.folder / name).is_file():
-            return path
-    for name in file.names:
-        if (path := folder / name).is_file() and not _belongs_to_another(path, source):
-            return path
+    for inner in (source.folder, *source.nested):
+        for name in file.names:
+            if (path := folder / inner / name).is_file():
+                return path
+    for inner in _SHARED:
+        for name in file.names:
+            path = folder / inner / name
+            if path.is_file() and not _belongs_to_another(path, source):
+                return path
     return None
 
 

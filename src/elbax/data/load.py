@@ -25,6 +25,7 @@ def load_data(
     binarise: str | None = None,
     seed: int = 0,
     num_valid: int = 0,
+    levels: float | int | None = None,
 ) -> Dataset:
     """Load a data set by name, or your own from a file or folder.
 
@@ -35,9 +36,12 @@ def load_data(
             the folder in ELBAX_DATA, then the cache, then a download.
         binarise: "dynamic" (grey, drawn afresh per minibatch), "fixed" (every pixel drawn once),
             "threshold" (intensity above one half) or "none"; by default what is usual for the set:
-            "dynamic" for grey images, "none" for binary and real data.
+            "dynamic" for grey images, "none" for binary and real data and, once the likelihood is
+            known (`Dataset.under`), under a Gaussian one.
         seed: of the draws under "fixed", and of the test split of your own data.
         num_valid: how many of the last training rows to hold out as the validation split.
+        levels: the stored value of your own data that means intensity 1, such as 255 or 16; by
+            default 255 for images of whole numbers 0 to 255, else 1 (see `elbax.data.own`).
 
     Returns:
         The data set, on the host.
@@ -53,16 +57,47 @@ def load_data(
         raise DataError(f"expected binarise to be one of {', '.join(MODES)}; got '{binarise}'.")
     if seed < 0:
         raise DataError(f"expected a seed of at least 0; got {seed}.")
+    if levels is not None and not 0 < levels < float("inf"):
+        raise DataError(f"expected levels > 0, the value that means intensity 1; got {levels}.")
     path = _is_path(name_or_path)
     if path:
-        dataset = read_own(Path(name_or_path).expanduser(), seed)
+        dataset = read_own(Path(name_or_path).expanduser(), seed, levels)
     else:
-        source = registry.get(str(name_or_path))
-        dataset = read_known(source, locate(source, data_dir))
+        dataset = _read_by_name(str(name_or_path), data_dir, levels)
     mode = binarise or dataset.binarise
     name = str(Path(name_or_path).expanduser().resolve()) if path else str(name_or_path)
     request = {"name_or_path": name, "binarise": mode, "seed": seed, "num_valid": num_valid}
-    return replace(_apply_mode(_hold_out(dataset, num_valid), mode, seed), request=request)
+    request |= {"levels": dataset.levels} if path else {}
+    held_out = replace(_hold_out(dataset, num_valid), usual=binarise is None)
+    return replace(_apply_mode(held_out, mode, seed), request=request)
+
+
+def load_other(
+    name_or_path: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    binarise: str,
+    seed: int = 0,
+    levels: float | int | None = None,
+) -> Dataset:
+    """Load data to score with a trained model: all rows of a single array are test data.
+
+    Arguments and errors are those of `load_data`.
+    """
+    if not _is_path(name_or_path):
+        return load_data(name_or_path, data_dir=data_dir, binarise=binarise, seed=seed)
+    dataset = read_own(Path(name_or_path).expanduser(), seed, levels, whole=True)
+    return _apply_mode(dataset, binarise, seed)
+
+
+def _read_by_name(name: str, data_dir: Any, levels: float | int | None) -> Dataset:
+    source = registry.get(name)
+    if levels not in (None, source.levels):
+        raise DataError(
+            f"expected no levels for {name}, in which {source.levels:g} means intensity 1; got "
+            f"{levels:g}. Leave it out."
+        )
+    return read_known(source, locate(source, data_dir))
 
 
 def _is_path(name_or_path: str | os.PathLike[str]) -> bool:

@@ -5,20 +5,36 @@ from pathlib import Path
 import numpy as np
 
 from elbax._errors import DataError
-from elbax.data.checks import check_images
+from elbax.data.checks import check_images, to_float32, warn
 from elbax.data.dataset import Dataset
 from elbax.data.readers import read_image_folder, read_npy, read_npz
 
+_PREFIXES = ("", "x_", "X_")
+_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
+    ("valid", "val", "validation"), "valid"
+)
+_DARK = 128  # grey images without a value in the upper half were probably not stored as 0 to 255
 _SPLIT_STREAM = 3  # after the streams of binarise.STREAMS: the split has random numbers of its own
 
 
-def read_own(path: Path, seed: int = 0) -> Dataset:
+def read_own(
+    path: Path, seed: int = 0, levels: float | int | None = None, *, whole: bool = False
+) -> Dataset:
     """Read a file or folder into a data set.
 
     An .npy file, an .npz archive with one array and a folder of images are shuffled by `seed`, and
     a tenth becomes the test split. An .npz archive may instead bring `train` and `test` (and
-    `valid`), or `x_train` and `x_test`, with labels `train_labels` or `y_train`, and so on.
-    Whole numbers 0 to 255 are grey images (mode "dynamic"), 0 and 1 binary, all else real data.
+    `valid` or `val`), or `x_train` and `x_test`, with labels `train_labels` or `y_train`.
+
+    What the values mean follows from their kind and the number of axes, unless `levels` says it:
+    0 and 1 are binary; other whole numbers 0 to 255 are grey images (255 is white, mode "dynamic")
+    with three axes or more, and a table of real numbers with two; all else is real data.
+
+    Args:
+        path: the file or folder.
+        seed: of the test split.
+        levels: the stored value that means intensity 1.
+        whole: take all rows of a single array as the test split (and as the training split).
 
     Raises:
         DataError: no such file, an unknown kind of file, unreadable, or arrays that do not fit.
@@ -28,10 +44,11 @@ def read_own(path: Path, seed: int = 0) -> Dataset:
         if not name.endswith("_labels"):
             check_images(array, likelihood="real", name=f"{name} of {path}")
     if "all" in arrays:
-        arrays = split_off_test(arrays["all"], seed)
+        every = arrays["all"]
+        arrays = {"train": every, "test": every} if whole else split_off_test(every, seed)
     train_labels = _take_labels("train_labels", arrays)
     test_labels = _take_labels("test_labels", arrays)
-    images, levels = _store_compactly(arrays)
+    images, levels = _store_compactly(arrays, levels, path)
     return Dataset(
         name=path.stem,
         train=images["train"],
@@ -42,6 +59,7 @@ def read_own(path: Path, seed: int = 0) -> Dataset:
         levels=levels,
         source=str(path),
         binarise="dynamic" if levels > 1 else "none",
+        usual=True,
     )
 
 
@@ -81,18 +99,31 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _choose_keys(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    for prefix, suffix in (("", "_labels"), ("x_", "")):
-        if f"{prefix}train" in arrays and f"{prefix}test" in arrays:
-            renamed = {f"{prefix}{split}": split for split in ("train", "test", "valid")}
-            for split in ("train", "test"):
-                renamed[f"{split}{suffix}" if suffix else f"y_{split}"] = f"{split}_labels"
-            return {renamed[key]: array for key, array in arrays.items() if key in renamed}
-    if len(arrays) == 1:
-        return {"all": next(iter(arrays.values()))}
-    raise DataError(
-        f"{path}: expected the keys train and test, or x_train and x_test, or a single array; got "
-        f"{', '.join(arrays) or 'no arrays'}. Save it again with those keys."
-    )
+    """Rename the splits and their labels, and say which arrays are left out."""
+    prefix = next((p for p in _PREFIXES if {f"{p}train", f"{p}test"} <= arrays.keys()), None)
+    if prefix is None:
+        if len(arrays) == 1:
+            return {"all": next(iter(arrays.values()))}
+        raise DataError(
+            f"{path}: expected the keys train and test, or x_train and x_test, or a single array; "
+            f"got {', '.join(arrays) or 'no arrays'}. Save it again with those keys."
+        )
+    names = {f"{prefix}{key}": split for key, split in _SPLITS.items()}
+    for split in ("train", "test"):
+        names |= {f"{split}_labels": f"{split}_labels", f"y_{split}": f"{split}_labels"}
+    chosen: dict[str, np.ndarray] = {}
+    for key, name in names.items():
+        if key in arrays and name in chosen:
+            raise DataError(f"{path}: expected one array for {name}; got two, one of them {key}.")
+        if key in arrays:
+            chosen[name] = arrays[key]
+    left_out = [key for key in arrays if key not in names]
+    if left_out:
+        warn(
+            f"{path}: left out {', '.join(left_out)}; training, test and validation data are read, "
+            "and the labels of the first two."
+        )
+    return chosen
 
 
 def _take_labels(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
@@ -104,12 +135,38 @@ def _take_labels(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
     return labels.astype(np.int32)
 
 
-def _store_compactly(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float]:
-    """Return uint8 arrays where all values are whole numbers 0 to 255, else float32; and levels."""
+def _store_compactly(
+    arrays: dict[str, np.ndarray], levels: float | int | None, path: Path
+) -> tuple[dict[str, np.ndarray], float]:
+    """Return the arrays as uint8 where that loses nothing, else as float32; and their levels."""
     whole = all(array.dtype.kind in "bui" for array in arrays.values())
     low = min(array.min() for array in arrays.values())
     high = max(array.max() for array in arrays.values())
-    if whole and low >= 0 and high <= 255:
-        levels = 255.0 if high > 1 else 1.0
+    are_bytes = whole and low >= 0 and high <= 255
+    if levels is None:
+        levels = _meaning(arrays["train"], int(high), path) if are_bytes else 1.0
+        are_bytes = are_bytes and (levels > 1 or high <= 1)
+    levels = float(levels)
+    if are_bytes:
         return {name: array.astype(np.uint8) for name, array in arrays.items()}, levels
-    return {name: array.astype(np.float32) for name, array in arrays.items()}, 1.0
+    return {name: to_float32(array, f"{name} of {path}") for name, array in arrays.items()}, levels
+
+
+def _meaning(array: np.ndarray, high: int, path: Path) -> float:
+    """The levels of whole numbers 0 to 255: 0/1 data, a table, or grey images."""
+    if high <= 1:
+        return 1.0
+    if array.ndim == 2:
+        if array.dtype == np.uint8 and high >= _DARK:
+            warn(
+                f"{path}: taken for a table of real numbers, whole ones up to {high}, because it "
+                "has two axes. If its rows are grey images, say levels=255 (--levels 255)."
+            )
+        return 1.0
+    if high < _DARK:
+        warn(
+            f"{path}: taken for grey images in which 255 is white, but no value is above {high}. "
+            f"If {high} is white, say levels={high} (--levels {high}); --levels 255 says that this "
+            "is meant."
+        )
+    return 255.0

@@ -8,10 +8,12 @@ import zlib
 from io import BufferedIOBase
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 
 from elbax._errors import DataError
+from elbax.data.checks import warn
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
 MAX_IDX_BYTES = 2**31  # a header that claims more is wrong: MNIST has 47 million
@@ -221,7 +223,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_image_folder(folder: Path) -> np.ndarray:
-    """Read all images of a folder, sorted by name, as grey.
+    """Read all images of a folder, sorted by name, as grey; of a stack or animation, every frame.
+
+    Transparent pixels are taken for white paper, with a warning, in every kind of image.
 
     Returns:
         `[N, H, W]` uint8.
@@ -235,26 +239,47 @@ def read_image_folder(folder: Path) -> np.ndarray:
             f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)}) directly in the folder; "
             "got none."
         )
-    images = [_read_grey(path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
+    frames = [(path, *frame) for path in paths for frame in _read_grey(path)]
+    first_path, first, _ = frames[0]
+    for path, image, _ in frames:
+        if image.shape != first.shape:
             raise DataError(
-                f"{path}: expected height and width {list(images[0].shape)}, as {paths[0].name} "
+                f"{path}: expected height and width {list(first.shape)}, as {first_path.name} "
                 f"has; got {list(image.shape)}. Bring all images to one size."
             )
-    return np.stack(images)
+    if clear := sum(is_clear for _, _, is_clear in frames):
+        warn(
+            f"{folder}: {clear} of {len(frames)} images have transparent pixels, which are taken "
+            "for white paper. Flatten the images first if another color lies behind them."
+        )
+    return np.stack([image for _, image, _ in frames])
 
 
-def _read_grey(path: Path) -> np.ndarray:
-    from PIL import Image
+def _read_grey(path: Path) -> list[tuple[np.ndarray, bool]]:
+    """Every frame of an image, with whether it has transparent pixels."""
+    from PIL import Image, ImageSequence
 
     try:
         with Image.open(path) as image:
-            if image.mode[0] in "IF":  # 16 or 32 bits per pixel: PIL would clip, not scale
-                raise ValueError(f"its pixel mode is {image.mode}; save it with 8 bits per channel")
-            return np.asarray(image.convert("L"))
+            if image.format == "MPO":  # a camera's JPEG, with previews of itself behind it
+                return [_flatten(image)]
+            return [_flatten(frame) for frame in ImageSequence.Iterator(image)]
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         raise _unreadable(path, "an image", error) from error
+
+
+def _flatten(image: Any) -> tuple[np.ndarray, bool]:
+    """One frame as grey levels on white paper, and whether any paper shows through."""
+    from PIL import Image
+
+    if image.mode[0] in "IF":  # 16 or 32 bits per pixel: PIL would clip, not scale
+        raise ValueError(f"its pixel mode is {image.mode}; save it with 8 bits per channel")
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L")), False
+    layered = image.convert("RGBA")
+    is_clear = layered.getextrema()[3][0] < 255
+    paper = Image.new("RGBA", layered.size, "white")
+    return np.asarray(Image.alpha_composite(paper, layered).convert("L")), is_clear
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> DataError:

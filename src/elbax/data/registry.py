@@ -46,6 +46,7 @@ class DataSource:
         binarise: the default mode.
         licence: of the data.
         citation: whom to cite.
+        nested: other sub-folders in which the files may lie, as other libraries put them.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DataSource:
     binarise: str
     licence: str
     citation: str
+    nested: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -96,9 +98,10 @@ def _idx(
     role: str, stem: str, mirrors: tuple[str, ...], num_bytes: int, hashes: str, contents: str
 ) -> SourceFile:
     """One gzipped idx file; `hashes` are sha256, of the official gzip and of `gzip -n`'s."""
+    dotted = stem.replace("-idx", ".idx")  # as some archives have it
     return SourceFile(
         role=role,
-        names=(f"{stem}.gz", stem),
+        names=(f"{stem}.gz", stem, f"{dotted}.gz", dotted),
         hashes=tuple(f"sha256:{digest}" for digest in hashes.split()),
         urls=tuple(f"{mirror}/{stem}.gz" for mirror in mirrors),
         num_bytes=num_bytes,
@@ -198,6 +201,7 @@ _MNIST = DataSource(
     binarise="dynamic",
     licence="CC BY-SA 3.0, as Keras states it",
     citation="LeCun, Bottou, Bengio and Haffner, Gradient-based learning, Proc. IEEE, 1998",
+    nested=("MNIST/raw", "MNIST"),
 )
 
 _MNIST_STATIC = DataSource(
@@ -331,6 +335,7 @@ _FASHION_MNIST = DataSource(
     binarise="dynamic",
     licence="MIT",
     citation="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017",
+    nested=("FashionMNIST/raw", "FashionMNIST", "fashion-mnist"),
 )
 
 SOURCES = {

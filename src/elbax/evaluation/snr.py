@@ -315,6 +315,9 @@ def _groups(model: Model) -> dict[str, list[tuple[int, int]]]:
     start = 0
     for path, leaf in paths:
         network, *inner = jax.tree_util.keystr(path, simple=True, separator=".").split(".")
+        if "standard" in inner:  # the constants of a standardized model are not trained
+            start += leaf.size
+            continue
         layer = f"{network}/{'.'.join(inner[:-1] or inner)}"
         for name in (network, layer):
             groups.setdefault(name, []).append((start, start + leaf.size))

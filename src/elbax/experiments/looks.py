@@ -38,6 +38,8 @@ def look(
     k: int = 50,
     seed: int = 0,
     data_dir: str | None = None,
+    data: str | None = None,
+    split: str = "test",
 ) -> list[Panel]:
     """Panels of one run.
 
@@ -49,6 +51,8 @@ def look(
         k: draws that a resampled latent is chosen from.
         seed: of the draws and of the binarisation of test data.
         data_dir: where the data are, for interpolation and posterior.
+        data: other data, as for `load_data_of`.
+        split: of the data, as there.
 
     Raises:
         InputError: a number or a model that does not fit.
@@ -67,7 +71,7 @@ def look(
         return [Panel("manifold", looks.manifold(model, num), num)]
     if what == "weights":
         return _weights(model, num)
-    dataset = load_data_of(runs, data_dir=data_dir)
+    dataset = load_data_of(runs, data_dir=data_dir, data=data, split=split)
     if what == "interpolation":
         return _lines(model, dataset, num, seed)
     return _posterior(model, dataset, num, seed, key, k)

@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax._errors import CheckpointError, DataError, InputError, unknown
+from elbax._errors import CheckpointError, InputError, unknown
 from elbax._files import write_atomically
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
-from elbax.data.load import load_data
 from elbax.evaluation.images import ssim
 from elbax.evaluation.likelihood import Estimate, evaluate
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.evaluation.units import active_units
+from elbax.experiments.run_data import find
 from elbax.methods import label
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
@@ -160,28 +160,35 @@ def model_config_of(config: dict[str, Any]) -> ModelConfig:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in described.items()
     }
+    # Folders from before models were standardized do not say so; under a Bernoulli likelihood, to
+    # which it means nothing, none does.
+    fields.setdefault("standardize", fields.get("likelihood") != "gaussian")
     return ModelConfig(**fields)
 
 
-def load_data_of(runs: Runs, *, data_dir: str | None = None) -> Dataset:
-    """The data set that the runs were trained on.
+def load_data_of(
+    runs: Runs, *, data_dir: str | None = None, data: str | None = None, split: str = "test"
+) -> Dataset:
+    """The data set that the runs were trained on, or another one to look at them with.
+
+    Args:
+        runs: from `load_runs`.
+        data_dir: where the files of a named set are.
+        data: a file, folder or name in place of that in config.json: the same data where they lie
+            now, or other data, read as the runs' own were (mode, levels). Of other data in a
+            single array all rows are test data.
+        split: "test", "train" or "valid": these are then the test data of what is returned.
 
     Raises:
-        DataError: it cannot be found, or has changed since.
+        DataError: the data cannot be found, have changed since, have another event shape, or lack
+            the split.
     """
-    request = runs.config["data"]["request"]
-    if request is None:
-        raise DataError(
-            f"the runs in '{runs.path}' were trained on an array in memory; evaluate them in "
-            "Python with `elbax.evaluate`."
-        )
-    dataset = load_data(data_dir=data_dir, **request)
-    if dataset.fingerprint() != runs.config["data"]["fingerprint"]:
-        raise DataError(
-            f"the data '{request['name_or_path']}' are not those that '{runs.path}' was trained "
-            "on (their fingerprint differs); restore the original file."
-        )
-    return dataset
+    return find(runs.config, runs.path, data_dir=data_dir, data=data, split=split)
+
+
+def are_own(runs: Runs, dataset: Dataset) -> bool:
+    """Whether these are, split by split, the data that the runs were trained on."""
+    return dataset.fingerprint() == runs.config["data"]["fingerprint"]
 
 
 def evaluate_runs(
@@ -192,6 +199,7 @@ def evaluate_runs(
     num_data: int | None = None,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
+    write: bool = True,
 ) -> dict[str, Any]:
     """Evaluate every run on the test data; write what was found into the folder.
 
@@ -206,12 +214,16 @@ def evaluate_runs(
         num_data: how many test data, from the first; all if omitted.
         seed: of the binarisation and of the samples.
         progress: told the run's number and the fraction of it that is done.
+        write: leave out to only return what was found, for data that are not the runs' own.
 
     Returns:
         The content of results.json.
+
+    Raises:
+        InputError: a count below 1.
     """
     begun = time.perf_counter()
-    x = dataset.evaluation_split("test", seed)[:num_data]
+    x = dataset.evaluation_split("test", seed, num_data)
     entries, pictures, evaluations, similarities = [], [], [], []
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
@@ -241,6 +253,8 @@ def evaluate_runs(
         },
         "runs": entries,
     }
+    if not write:
+        return results
     write_arrays(
         runs.path / "per_datum.npz",
         bounds=np.stack([found.bounds for found in evaluations]),

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from elbax import methods
+from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import check_ks, evaluate
 from elbax.evaluation.snr import NETWORKS, layers
@@ -49,6 +50,11 @@ def runs_study(
     """
     check_ks((*sizes, ess_samples))
     told = progress or (lambda what, done: None)
+    if num_data < 1 or num_draws < 1 or ess_data < 1:
+        raise InputError(
+            f"expected num_data, num_draws and ess_data >= 1; got {num_data}, {num_draws} and "
+            f"{ess_data}."
+        )
     x = dataset.evaluation_split("test", seed)
     model, keys = runs.models[index], jax.random.split(jax.random.key(seed), 3)
     chosen = _CONTINUOUS if model.inference.is_reparameterized else _DISCRETE

@@ -198,6 +198,8 @@ def chosen(
         changes["seeds"] = tuple(seeds)
     if size is not None:
         changes["size"] = size
+    if num_data is not None and num_data < 1:
+        raise InputError(f"expected num_data >= 1, a number of test data; got {num_data}.")
     if num_data is not None:
         changes["num_data"] = num_data
     changed = replace(base, **changes)

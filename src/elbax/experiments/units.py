@@ -26,11 +26,12 @@ def units_study(
     num_data: int | None = None,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
+    write: bool = True,
 ) -> dict[str, Any]:
     """Variance of each unit's posterior mean, and log p-hat without the inactive units.
 
-    Writes units.json into the folder. The model and its pruned self are evaluated on the same
-    data by the same draws, so their difference is paired.
+    Writes units.json into the folder, unless `write` says not to. The model and its pruned self
+    are evaluated on the same data by the same draws, so their difference is paired.
 
     Args:
         runs: from `load_runs`, of normal latents.
@@ -39,12 +40,13 @@ def units_study(
         num_data: how many test data, from the first; all if omitted.
         seed: of the binarisation and of the samples.
         progress: told the run's number and the fraction of it that is done.
+        write: leave out to only return what was found.
 
     Returns:
         `{"format", "threshold", "runs": [{"name", "active", "variances", "log_p_hat",
         "change", "standard_error"}]}`; variances, one list per layer, nearest to the data first.
     """
-    x = dataset.evaluation_split("test", seed)[:num_data]
+    x = dataset.evaluation_split("test", seed, num_data)
     entries = []
     for index, spec in enumerate(runs.specs):
 
@@ -54,7 +56,8 @@ def units_study(
 
         entries.append({"name": spec.name} | _entry(runs.models[index], x, ks[-1:], seed, told))
     content = {"format": 1, "threshold": THRESHOLD, "num_data": len(x), "runs": entries}
-    write_atomically(runs.path / "units.json", json_bytes(content))
+    if write:
+        write_atomically(runs.path / "units.json", json_bytes(content))
     return content
 
 

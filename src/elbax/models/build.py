@@ -16,8 +16,9 @@ def build(
     *,
     key: PRNGKey,
     data_mean: Float[np.ndarray, " d"] | None = None,
+    data_sd: Float[np.ndarray, " d"] | None = None,
 ) -> Model:
     """`one_layer` for one layer of normal latents given as a number, else `hierarchical`."""
     plain = config.latent == "normal" and isinstance(config.latents, int)
     builder = one_layer if plain else hierarchical
-    return builder(event_shape, config, key=key, data_mean=data_mean)
+    return builder(event_shape, config, key=key, data_mean=data_mean, data_sd=data_sd)

@@ -39,6 +39,14 @@ class ModelConfig:
     """Smallest standard deviation, added to the above."""
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
+    standardize: bool = True
+    """Under a Gaussian likelihood, let the networks see and give data in units of the training
+    data's standard deviation; densities stay in the data's own units."""
+
+    @property
+    def is_standardized(self) -> bool:
+        """Whether the model holds the mean and standard deviation of its training data."""
+        return self.standardize and self.likelihood == "gaussian"
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import ACTIVATIONS, LATENTS, ModelConfig
 from elbax.models.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
-from elbax.models.networks import MLP, Linear, activation_named
+from elbax.models.networks import MLP, Linear, Standard, Standardized, activation_named
 
 Network = Callable[[Array], Array]
 Head = Callable[[Array], AbstractDistribution]
@@ -24,7 +24,8 @@ Head = Callable[[Array], AbstractDistribution]
 class NormalHead(eqx.Module):
     """A network's features, then one linear map to a location and one to a scale.
 
-    `scale = floor + exp(linear)` (as Burda et al.) or `floor + softplus(linear)`.
+    `scale = floor + exp(linear)` (as Burda et al.) or `floor + softplus(linear)`; both in units of
+    `standard` where there is one.
     """
 
     network: Network
@@ -32,13 +33,17 @@ class NormalHead(eqx.Module):
     scale: Linear | ConvOutput
     positive: str = eqx.field(static=True)
     floor: float = eqx.field(static=True)
+    standard: Standard | None = None
 
     def __call__(self, x: Float[Array, " i"]) -> DiagonalNormal:
         """A diagonal normal over the outputs."""
         features = self.network(x)
         raw = self.scale(features)
         positive = jnp.exp(raw) if self.positive == "exp" else jax.nn.softplus(raw)
-        return DiagonalNormal(self.loc(features), self.floor + positive)
+        loc, scale = self.loc(features), self.floor + positive
+        if self.standard is not None:
+            loc, scale = self.standard.location(loc), self.standard.spread(scale)
+        return DiagonalNormal(loc, scale)
 
 
 class BernoulliHead(eqx.Module):
@@ -64,17 +69,46 @@ class CategoricalHead(eqx.Module):
         return Categorical(self.logits(self.network(z)).reshape(-1, self.categories))
 
 
+def standard_of(
+    event_shape: tuple[int, ...],
+    config: ModelConfig,
+    data_mean: Float[np.ndarray, " d"] | None,
+    data_sd: Float[np.ndarray, " d"] | None,
+) -> Standard | None:
+    """The constants of a standardized model: 0 and 1 where the data are not known (yet).
+
+    The pixels of an image have one unit, the root of their mean variance; columns of a table have
+    one each. What never changes is left in its own unit.
+    """
+    if not config.is_standardized:
+        return None
+    size = math.prod(event_shape)
+    center, scale = np.zeros(size), np.ones(size)
+    if data_mean is not None and data_sd is not None:
+        center, scale = np.asarray(data_mean, np.float64), np.asarray(data_sd, np.float64)
+        if len(event_shape) > 1:
+            scale = np.full(size, np.sqrt(np.mean(scale**2)))
+    dtype = jnp.zeros(0).dtype
+    scale = np.where(scale > 0, scale, 1)
+    return Standard(jnp.asarray(center.reshape(-1), dtype), jnp.asarray(scale.reshape(-1), dtype))
+
+
 def encoder_network(
-    event_shape: tuple[int, ...], config: ModelConfig, key: PRNGKey
+    event_shape: tuple[int, ...], config: ModelConfig, key: PRNGKey, standard: Standard | None
 ) -> tuple[Network, int]:
     """The network that reads the raveled datum, and how many features it gives."""
-    if not config.channels:
-        return hidden_network([math.prod(event_shape), *config.hidden], config, key)
-    activation = activation_named(config.activation)
-    network = ConvEncoder(
-        event_shape, config.channels, config.hidden, key=key, activation=activation
-    )
-    return network, network.num_features
+    if config.channels:
+        activation = activation_named(config.activation)
+        network = ConvEncoder(
+            event_shape, config.channels, config.hidden, key=key, activation=activation
+        )
+        width = network.num_features
+    else:
+        network, width = hidden_network([math.prod(event_shape), *config.hidden], config, key)
+    if standard is None:
+        return network, width
+    # A copy, because training gives every buffer of a model away, each once.
+    return Standardized(network, jax.tree.map(jnp.copy, standard)), width
 
 
 def hidden_network(sizes: Sequence[int], config: ModelConfig, key: PRNGKey) -> tuple[Network, int]:
@@ -101,10 +135,12 @@ def data_head(
     config: ModelConfig,
     keys: Key[Array, " 3"],
     data_mean: Float[np.ndarray, " d"] | None,
+    standard: Standard | None,
 ) -> Head:
     """The head over the raveled datum, its bias at the mean of the data where asked for.
 
-    `sizes` are those of its input and of its hidden layers.
+    `sizes` are those of its input and of its hidden layers. A standardized head starts at the mean
+    and standard deviation that `standard` holds.
     """
     if config.channels:
         activation = activation_named(config.activation)
@@ -116,19 +152,27 @@ def data_head(
         network, width = hidden_network(sizes, config, keys[0])
         outputs = [Linear(width, math.prod(event_shape), key=key) for key in keys[1:]]
     if config.output_bias and data_mean is not None:
-        bias = _output_bias(data_mean, config.likelihood)
-        outputs[0] = eqx.tree_at(lambda output: output.bias, outputs[0], bias)
+        outputs[0] = _with_bias(outputs[0], _output_bias(data_mean, config.likelihood, standard))
     if config.likelihood == "bernoulli":
         return BernoulliHead(network, outputs[0])
-    return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor)
+    if standard is not None and config.scale == "softplus":
+        one = np.full(math.prod(event_shape), np.log(np.expm1(1.0)))  # softplus gives 1 there
+        outputs[1] = _with_bias(outputs[1], one)
+    return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor, standard)
 
 
-def _output_bias(data_mean, likelihood: str) -> Float[Array, " d"]:
+def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> np.ndarray:
     mean = np.asarray(data_mean, np.float64).reshape(-1)
     if likelihood == "bernoulli":
         mean = np.clip(mean, 0.001, 0.999)
-        mean = np.log(mean) - np.log1p(-mean)
-    return jnp.asarray(mean, jnp.zeros(0).dtype)
+        return np.log(mean) - np.log1p(-mean)
+    if standard is None:
+        return mean
+    return (mean - np.asarray(standard.center)) / np.asarray(standard.scale)
+
+
+def _with_bias(output, bias: np.ndarray):
+    return eqx.tree_at(lambda one: one.bias, output, jnp.asarray(bias, jnp.zeros(0).dtype))
 
 
 _NAMES = {
@@ -140,9 +184,12 @@ _NAMES = {
 
 
 def check_config(
-    config: ModelConfig, data_mean: np.ndarray | None, event_shape: tuple[int, ...]
+    config: ModelConfig,
+    data_mean: np.ndarray | None,
+    event_shape: tuple[int, ...],
+    data_sd: np.ndarray | None = None,
 ) -> None:
-    """Refuse sizes, names, floors or a data mean that make no model."""
+    """Refuse sizes, names, floors or data statistics that make no model."""
     size = math.prod(event_shape)
     for name, known in _NAMES.items():
         if getattr(config, name) not in known:
@@ -161,6 +208,11 @@ def check_config(
     if not config.scale_floor >= 0:
         raise InputError(f"expected scale_floor >= 0; got {config.scale_floor}.")
     check_real("scale_floor", config.scale_floor)
+    if data_sd is not None and not (np.size(data_sd) == size and np.all(data_sd >= 0)):
+        raise InputError(
+            f"expected data_sd with {size} values >= 0; got shape {np.shape(data_sd)}, from "
+            f"{np.min(data_sd):g}."
+        )
     if data_mean is None:
         return
     low, high = (0, 1) if config.likelihood == "bernoulli" else (-np.inf, np.inf)

@@ -23,6 +23,7 @@ from elbax.models.heads import (
     encoder_network,
     hidden_network,
     latent_head,
+    standard_of,
 )
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
@@ -147,6 +148,7 @@ def hierarchical(
     *,
     key: PRNGKey,
     data_mean: Float[np.ndarray, " d"] | None = None,
+    data_sd: Float[np.ndarray, " d"] | None = None,
 ) -> Model:
     """Build a model with `config.layers` stochastic layers of one kind of latents.
 
@@ -155,6 +157,7 @@ def hierarchical(
         config: sizes, distributions and scales; a sigmoid belief network of 200 units if omitted.
         key: a random key, consumed here.
         data_mean: as for `elbax.one_layer`.
+        data_sd: likewise.
 
     Raises:
         InputError: sizes, names, floors or a data mean that make no model.
@@ -163,18 +166,19 @@ def hierarchical(
     >>> sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array)))
     314784
     """
-    check_config(config, data_mean, event_shape)
+    check_config(config, data_mean, event_shape, data_sd)
     width = config.categories if config.latent == "categorical" else 1
     # How wide each layer is, raveled.
     inputs = [width * latents for latents in config.layers]
     keys = jax.random.split(key, (2, len(config.layers), 3))
+    standard = standard_of(event_shape, config, data_mean, data_sd)
     encoders, decoders = [], []
     for layer, latents in enumerate(config.layers):
         up, down = keys[:, layer]
         if layer == 0:
-            network = encoder_network(event_shape, config, up[0])
+            network = encoder_network(event_shape, config, up[0], standard)
             sizes = [inputs[0], *reversed(config.hidden)]
-            decoders.append(data_head(sizes, event_shape, config, down, data_mean))
+            decoders.append(data_head(sizes, event_shape, config, down, data_mean, standard))
         else:
             network = hidden_network([inputs[layer - 1], *config.hidden_above], config, up[0])
             sizes = [inputs[layer], *reversed(config.hidden_above)]

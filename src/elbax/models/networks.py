@@ -34,6 +34,43 @@ class Linear(eqx.Module):
         return product(x, self.weight) + self.bias
 
 
+class Standard(eqx.Module):
+    """Constants that take values to mean 0 and standard deviation 1, and back; never trained.
+
+    They are arrays, so that a checkpoint holds them; their gradient is zero.
+
+    >>> units = Standard(jnp.array([1000.0]), jnp.array([10.0]))
+    >>> float(units.standardized(jnp.array([1020.0]))[0])
+    2.0
+    """
+
+    center: Float[Array, " d"]
+    scale: Float[Array, " d"]
+
+    def standardized(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
+        """`(x - center) / scale`."""
+        return (x - jax.lax.stop_gradient(self.center)) / jax.lax.stop_gradient(self.scale)
+
+    def location(self, value: Float[Array, " d"]) -> Float[Array, " d"]:
+        """`center + scale * value`, in the data's own units."""
+        return jax.lax.stop_gradient(self.center) + self.spread(value)
+
+    def spread(self, value: Float[Array, " d"]) -> Float[Array, " d"]:
+        """`scale * value`, in the data's own units."""
+        return jax.lax.stop_gradient(self.scale) * value
+
+
+class Standardized(eqx.Module):
+    """A network that reads data in units of their standard deviation."""
+
+    network: Callable[[Array], Array]
+    standard: Standard
+
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, " h"]:
+        """Features of the standardized datum."""
+        return self.network(self.standard.standardized(x))
+
+
 def activation_named(name: str) -> Callable[[Array], Array]:
     """One of `elbax.models.config.ACTIVATIONS`.
 

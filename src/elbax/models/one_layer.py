@@ -16,7 +16,13 @@ from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, DiagonalNormal
 from elbax.models.config import ModelConfig
-from elbax.models.heads import check_config, data_head, encoder_network, latent_head
+from elbax.models.heads import (
+    check_config,
+    data_head,
+    encoder_network,
+    latent_head,
+    standard_of,
+)
 from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
 
@@ -94,6 +100,7 @@ def one_layer(
     *,
     key: PRNGKey,
     data_mean: Float[np.ndarray, " d"] | None = None,
+    data_sd: Float[np.ndarray, " d"] | None = None,
 ) -> Model:
     """Build a model with one stochastic layer.
 
@@ -104,6 +111,8 @@ def one_layer(
         data_mean: mean of the training data `[D]`, in [0, 1] for a Bernoulli likelihood. With
             `config.output_bias` the output starts there: at logit(mean clipped to [0.001,
             0.999]) for Bernoulli, at the mean for Gaussian.
+        data_sd: standard deviation of the training data `[D]`. With a Gaussian likelihood and
+            `config.standardize` the networks work in these units, around `data_mean`.
 
     Raises:
         InputError: sizes, names, floors or a data mean that make no model.
@@ -113,7 +122,7 @@ def one_layer(
     425284
     """
     config = config or ModelConfig()
-    check_config(config, data_mean, event_shape)
+    check_config(config, data_mean, event_shape, data_sd)
     if config.latent != "normal" or len(config.layers) != 1:
         raise InputError(
             "expected one layer of normal latents for one_layer; got "
@@ -121,8 +130,9 @@ def one_layer(
         )
     keys = jax.random.split(key, 6)
     (latents,) = config.layers
-    network, width = encoder_network(event_shape, config, keys[0])
+    standard = standard_of(event_shape, config, data_mean, data_sd)
+    network, width = encoder_network(event_shape, config, keys[0], standard)
     encoder = latent_head(network, width, latents, config, keys[1:3])
     sizes = [latents, *reversed(config.hidden)]
-    decoder = data_head(sizes, event_shape, config, keys[3:], data_mean)
+    decoder = data_head(sizes, event_shape, config, keys[3:], data_mean, standard)
     return Model(Generative(decoder, latents, event_shape), Inference(encoder))

@@ -4,7 +4,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from elbax.models.interface import Model
 from elbax.objectives import Objective
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
-from elbax.training.folder import RunFolder
+from elbax.training.folder import RunFolder, read_config
 from elbax.training.origin import Origin
 from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import ModelBuilder, Objectives, new_fleet
@@ -142,6 +142,8 @@ def fit(
     started = time.perf_counter()
     check_count("monitor_every", monitor_every)
     _check_monitor(monitor)
+    if resume and directory is not None:
+        model, data = _as_begun(model, data, Path(directory))
     runs, fleet, identity = new_fleet(
         objectives,
         data,
@@ -196,6 +198,23 @@ def _check_monitor(monitor: Monitor | None) -> None:
         ) from None
     except ValueError:
         return  # a built-in without a signature
+
+
+def _as_begun(model, data, path: Path):
+    """Model and data as these runs were begun with, where the defaults were others then.
+
+    Gaussian models were not standardized, and were trained on 0/1 draws of grey images.
+    """
+    if not (isinstance(model, ModelConfig) and (path / "config.json").is_file()):
+        return model, data
+    config = read_config(path)
+    described, begun = config.get("model"), config.get("data")
+    if isinstance(described, dict) and not described.get("standardize", False):
+        model = replace(model, standardize=False)
+    if isinstance(begun, dict) and isinstance(data, Dataset):
+        chosen = data.usual and data.binarise != begun.get("binarise")
+        data = replace(data, usual=chosen)
+    return model, data
 
 
 def _advance_epoch(fleet: Fleet, epoch, per_epoch, chunk, progress, started) -> int:

@@ -18,6 +18,7 @@ from elbax._types import PyTree
 from elbax._version import __version__
 from elbax.training import checkpoints
 
+_PLACE = ("name", "request", "levels")  # what the fingerprint of the data makes unnecessary
 _KEPT = 2  # the newest checkpoint, and one before it in case the newest is damaged later
 
 
@@ -30,6 +31,7 @@ class RunFolder:
 
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool):
         self.path = path
+        self.config = config
         self.identity = identity_of(config)
         self._opened = time.perf_counter()
         self._seconds = float(read_account(path).get("seconds", 0))
@@ -50,12 +52,12 @@ class RunFolder:
 
     def _check_existing(self, resume: bool) -> None:
         try:
-            existing = identity_of(json.loads(self._config_path.read_text()))
+            existing = json.loads(self._config_path.read_text())
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"cannot read '{self._config_path}' ({error}); choose another folder."
             ) from error
-        if existing != self.identity:
+        if _without_place(existing) != _without_place(self.config):
             raise CheckpointError(
                 f"folder '{self.path}' already holds another configuration (see its config.json); "
                 "choose another folder, or resume with that configuration."
@@ -65,6 +67,7 @@ class RunFolder:
                 f"folder '{self.path}' already holds these runs; add --resume to go on with them, "
                 "or choose another folder."
             )
+        self.identity = identity_of(existing)  # which its checkpoints bear
 
     def restore(self, like: PyTree) -> list[PyTree] | None:
         """The states of the newest checkpoint, and metrics.jsonl cut back to it; None at the start.
@@ -155,6 +158,14 @@ def newest_checkpoint(path: Path) -> Path | None:
     """The newest checkpoint of a run folder, or None."""
     found = _checkpoints(path)
     return found[-1] if found else None
+
+
+def _without_place(config: Any) -> Any:
+    """A configuration without where its data lie: their fingerprint says which they are."""
+    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+        return config
+    data = {key: value for key, value in config["data"].items() if key not in _PLACE}
+    return json.loads(json_bytes(config | {"data": data}))
 
 
 def identity_of(config: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 
 from elbax import _keys
 from elbax._checks import check_real
-from elbax._errors import ElbaxWarning, InputError
-from elbax.data.checks import check_images
+from elbax._errors import InputError
+from elbax.data.checks import check_images, columns, to_float32, warn
 from elbax.data.dataset import Dataset
 from elbax.gradients import check_latents
 from elbax.methods import describe, parse
@@ -68,8 +68,8 @@ def new_fleet(
         RunSpec(name, seed, rate) for name in named for rate in learning_rates for seed in seeds
     )
     for caveat in dict.fromkeys(one for objective in named.values() for one in objective.caveats):
-        warnings.warn(caveat, ElbaxWarning, stacklevel=3)
-    dataset = _as_dataset(data)
+        warn(caveat)
+    dataset = _under(_as_dataset(data), model)
     _check_data(dataset, config, model)
     fleet = _build_fleet(runs, named, dataset, model, config, origin, fleet_map)
     identity = _identity(runs, dataset, model, config)
@@ -95,18 +95,55 @@ def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
     if isinstance(data, Dataset):
         return data
     check_images(data, likelihood="any", name="data")
-    array = np.asarray(data, np.float32)
+    array = to_float32(np.asarray(data), "data")
     return Dataset(name="array", train=array, test=array)
+
+
+def _under(dataset: Dataset, model: ModelConfig | ModelBuilder) -> Dataset:
+    """The data as this likelihood takes them, with a word where that changes them."""
+    if not isinstance(model, ModelConfig):
+        return dataset
+    taken = dataset.under(model.likelihood)
+    if taken is not dataset:
+        warn(
+            f"{dataset.name}: a Gaussian likelihood is trained on the intensities, not on 0/1 "
+            "draws. Take `data.under('gaussian')` before `fit`, and evaluate on its splits."
+        )
+    return taken
 
 
 def _check_data(dataset: Dataset, config: TrainConfig, model: ModelConfig | ModelBuilder) -> None:
     likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
     for name, array in dataset.splits().items():
         check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
+    if likelihood == "gaussian":
+        _warn_of_gaussian(dataset, model)
     if len(dataset.train) < config.batch_size:
         raise InputError(
             f"expected at least batch_size = {config.batch_size} training data; got "
             f"{len(dataset.train)}. Choose a smaller batch_size."
+        )
+
+
+def _warn_of_gaussian(dataset: Dataset, model: Any) -> None:
+    """Say what makes a Gaussian density meaningless; only the user can know whether it is meant."""
+    if dataset.binarise == "dynamic" or dataset.is_binary:
+        warn(
+            f"{dataset.name}: a Gaussian density of values that are only 0 and 1 has no upper "
+            "limit and compares with nothing. Take --binarise none, or a Bernoulli likelihood."
+        )
+        return
+    sd = dataset.standard_deviation()
+    if len(constant := np.flatnonzero(sd == 0)):
+        warn(
+            f"{dataset.name}: {columns(constant)} never change{'s' if len(constant) == 1 else ''}; "
+            "a Gaussian density there grows without limit. Leave out what is constant."
+        )
+    if not model.standardize and not np.all((sd == 0) | ((sd > 0.1) & (sd < 10))):
+        warn(
+            f"{dataset.name}: standard deviations from {sd.min():g} to {sd.max():g} and "
+            "standardize is off; a Gaussian likelihood learns little on such scales. Leave "
+            "standardize on."
         )
 
 
@@ -128,7 +165,9 @@ def _build_fleet(
         num_steps=config.epochs * (len(dataset.train) // config.batch_size),
         num_runs=len(runs),
     )
-    make = model_builder(model, dataset.event_shape, dataset.mean_intensity())
+    make = model_builder(
+        model, dataset.event_shape, dataset.mean_intensity(), dataset.standard_deviation()
+    )
     models = [make(init_key(run.seed)) for run in runs]
     if origin is not None:
         models = origin.start(models, [run.seed for run in runs])
@@ -165,17 +204,20 @@ def model_builder(
     model: ModelConfig | ModelBuilder,
     event_shape: tuple[int, ...],
     data_mean: np.ndarray | None = None,
+    data_sd: np.ndarray | None = None,
 ) -> ModelBuilder:
     """A function of a random key to a model, from a configuration or from itself."""
     if not isinstance(model, ModelConfig):
         return model
-    return lambda key: build(event_shape, model, key=key, data_mean=data_mean)
+    return lambda key: build(event_shape, model, key=key, data_mean=data_mean, data_sd=data_sd)
 
 
 def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
     """All that the runs' results depend on, as config.json holds it."""
     if isinstance(model, ModelConfig):
         described = dataclasses.asdict(model)
+        if not model.is_standardized:
+            del described["standardize"]  # as in folders from before there was such a thing
     else:
         described = {"custom": getattr(model, "__qualname__", type(model).__qualname__)}
     return {
@@ -183,6 +225,7 @@ def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, A
         "data": {
             "name": dataset.name,
             "request": dataset.request,
+            "levels": float(dataset.levels),
             "fingerprint": dataset.fingerprint(),
             "event_shape": list(dataset.event_shape),
             "binarise": dataset.binarise,

@@ -4,6 +4,8 @@ import pytest
 from elbax._errors import DataError
 from elbax.data.checks import check_images
 
+HOLED = np.ma.masked_equal(np.array([[1.0, 2], [9, 9], [3, 4]], np.float32), 9)
+
 
 @pytest.mark.parametrize(
     ("array", "likelihood", "message"),
@@ -19,6 +21,7 @@ from elbax.data.checks import check_images
         (np.array([[1.5]]), "bernoulli", "Bernoulli likelihood; got values from 1.5 to 1.5"),
         (np.array([[-0.5, 1.0]]), "Bernoulli", "got values from -0.5 to 1. Rescale them"),
         (np.array([[255]], np.uint8), "bernoulli", "got values from 255 to 255"),
+        (HOLED, "any", "x without masked values; got a masked array with 2 of 6 .* in 1 rows"),
     ],
 )
 def test_wrong_arrays_are_refused(array, likelihood, message):
@@ -33,6 +36,7 @@ def test_wrong_arrays_are_refused(array, likelihood, message):
         (np.array([[0, 255]], np.uint8), "bernoulli", 255),
         (np.array([[True, False]]), "bernoulli", 1),
         (np.array([[0.0, 16.0]], np.float32), "bernoulli", 16.0),
+        (np.ma.masked_equal(np.ones((2, 2)), 9), "bernoulli", 1),
     ],
 )
 def test_good_arrays_pass(array, likelihood, levels):

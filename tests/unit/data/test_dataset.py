@@ -35,6 +35,34 @@ def test_mean_intensity(grey):
     np.testing.assert_allclose(mean, (grey.train / 255).reshape(7, 6).mean(0), rtol=1e-6)
 
 
+def test_standard_deviation_is_numpys_and_that_of_the_draws_under_dynamic(grey):
+    values = (grey.train / 255).reshape(7, 6)
+    found = replace(grey, binarise="none").standard_deviation()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, values.std(axis=0), rtol=1e-6)
+    # The variance of a draw: of its probability over the data, and its own given that.
+    drawn = values.var(axis=0) + (values * (1 - values)).mean(axis=0)
+    np.testing.assert_allclose(grey.standard_deviation(), np.sqrt(drawn), rtol=1e-6)
+
+
+def test_a_column_that_never_changes_has_no_standard_deviation():
+    train = np.full((9, 2), 0.1, np.float32)  # no sum of these is exact
+    train[0, 1] = 0.2
+    found = Dataset(name="flat", train=train, test=train).standard_deviation()
+    assert found[0] == 0
+    assert found[1] > 0
+
+
+def test_the_usual_mode_follows_the_likelihood_and_a_chosen_one_does_not(grey):
+    request = {"name_or_path": "grey", "binarise": "dynamic"}
+    usual = replace(grey, usual=True, request=request)
+    assert usual.under("gaussian").binarise == "none"
+    assert usual.under("gaussian").request == request | {"binarise": "none"}
+    assert usual.under("bernoulli") is usual
+    assert grey.under("gaussian") is grey
+    np.testing.assert_allclose(usual.under("gaussian").evaluation_split(), grey.test / 255)
+
+
 def test_is_binary(grey):
     assert not grey.is_binary
     black_white = replace(grey, train=(grey.train > 99) * np.uint8(255), test=grey.test * 0)
@@ -49,6 +77,19 @@ def test_evaluation_split_draws_once_under_dynamic(grey):
     np.testing.assert_array_equal(grey.evaluation_split(), grey.evaluation_split("test", seed=0))
     as_it_is = replace(grey, binarise="none").evaluation_split()
     np.testing.assert_array_equal(as_it_is, grey.intensities("test"))
+
+
+def test_labels_in_a_column_are_taken(grey):
+    data = replace(grey, train_labels=np.arange(7)[:, None])
+    assert data.train_labels.tolist() == list(range(7))
+    with pytest.raises(DataError, match=r"one label per datum in train, shape \[7\]; got shape"):
+        replace(grey, train_labels=np.zeros((7, 2), int))
+
+
+def test_masked_values_are_refused(grey):
+    holed = np.ma.masked_less(grey.train, 99)
+    with pytest.raises(DataError, match="expected train without masked values"):
+        replace(grey, train=holed)
 
 
 def test_fingerprint_sees_every_change(grey):

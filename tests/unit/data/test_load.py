@@ -134,6 +134,14 @@ def test_path_in_each_form(tmp_path):
     assert load_data(str(tmp_path / "x.npy")).num_features == 4
 
 
+def test_the_request_gives_the_data_set_again(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(60, dtype=np.uint8).reshape(20, 3))
+    data = load_data(tmp_path / "x.npy", levels=60, seed=2, num_valid=3)
+    assert (data.request["levels"], data.binarise, data.usual) == (60.0, "dynamic", True)
+    assert load_data(**data.request).fingerprint() == data.fingerprint()
+    assert not load_data(**data.request).usual
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -142,6 +150,8 @@ def test_path_in_each_form(tmp_path):
         ("./mnist", {}, "'mnist' does not exist"),
         ("digits", {"binarise": "static"}, "binarise to be one of dynamic, .*; got 'static'"),
         ("digits", {"seed": -1}, "a seed of at least 0; got -1"),
+        ("digits", {"levels": 255}, "no levels for digits, in which 16 means intensity 1; got 255"),
+        ("nothing.npy", {"levels": 0}, "levels > 0, the value that means intensity 1; got 0"),
         ("digits", {"num_valid": -1}, "num_valid from 0 to 1436, .* got -1"),
         ("digits", {"num_valid": 1437}, "less than the 1437 training rows of digits; got 1437"),
         ("tiny", {"data_dir": "nowhere"}, "got 'nowhere', which is no folder"),

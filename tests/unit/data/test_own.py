@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from elbax._errors import DataError
+from elbax._errors import DataError, ElbaxWarning
 from elbax.data.own import read_own
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 2, 3), np.uint8)
 REAL = RNG.normal(size=(20, 5))
+AGES = RNG.integers(18, 90, (20, 3))  # a table of whole numbers
+DIGITS = RNG.integers(0, 17, (20, 2, 3), np.uint8)
 
 
 def write(path, arrays):
@@ -28,6 +30,9 @@ def write(path, arrays):
         (GREY / 255, np.float32, 1.0, "none"),
         (REAL, np.float32, 1.0, "none"),
         (GREY.astype(np.int64) - 300, np.float32, 1.0, "none"),
+        (AGES, np.float32, 1.0, "none"),
+        (AGES.astype(np.uint8), np.float32, 1.0, "none"),
+        (AGES > 40, np.uint8, 1.0, "none"),
     ],
 )
 def test_what_the_values_mean(tmp_path, array, dtype, levels, mode):
@@ -46,18 +51,63 @@ def test_split_follows_the_seed(tmp_path):
     assert (read_own(path, seed=1).test != read_own(path, seed=2).test).any()
 
 
-@pytest.mark.parametrize("prefix", ["", "x_"])
-def test_archive_with_splits(tmp_path, prefix):
+@pytest.mark.parametrize(
+    ("prefix", "valid"), [("", "valid"), ("", "val"), ("x_", "val"), ("X_", "validation")]
+)
+def test_archive_with_splits(tmp_path, prefix, valid):
     labels = ("train_labels", "test_labels") if not prefix else ("y_train", "y_test")
-    arrays = {f"{prefix}train": GREY[:12], f"{prefix}test": GREY[12:16], "extra": REAL}
-    arrays |= {f"{prefix}valid": GREY[16:]}
-    arrays |= dict(zip(labels, (np.arange(12), np.arange(4)), strict=True))
+    arrays = {f"{prefix}train": GREY[:12], f"{prefix}test": GREY[12:16]}
+    arrays |= {f"{prefix}{valid}": GREY[16:]}
+    arrays |= dict(zip(labels, (np.arange(12), np.arange(4)[:, None]), strict=True))
     data = read_own(write(tmp_path, arrays))
     np.testing.assert_array_equal(data.train, GREY[:12])
     np.testing.assert_array_equal(data.test, GREY[12:16])
     np.testing.assert_array_equal(data.valid, GREY[16:])
     assert data.train_labels.tolist() == list(range(12))
     assert data.test_labels.dtype == np.int32
+
+
+def test_arrays_that_are_left_out_are_named(tmp_path):
+    arrays = {"x_train": GREY[:12], "x_test": GREY[12:], "y_val": np.arange(3), "extra": REAL}
+    with pytest.warns(ElbaxWarning, match="left out y_val, extra;"):
+        assert read_own(write(tmp_path, arrays)).valid is None
+
+
+@pytest.mark.parametrize(
+    ("array", "message", "levels"),
+    [
+        (DIGITS, r"255 is white, but no value is above 16\. .*--levels 16", 255.0),
+        (GREY.reshape(20, 6), r"a table of real numbers, .* \(--levels 255\)", 1.0),
+    ],
+)
+def test_what_whole_numbers_are_taken_for_is_said_where_it_is_a_guess(
+    tmp_path, array, message, levels
+):
+    with pytest.warns(ElbaxWarning, match=message):
+        assert read_own(write(tmp_path, array)).levels == levels
+
+
+@pytest.mark.parametrize(
+    ("array", "levels", "dtype"),
+    [
+        (DIGITS, 16, np.uint8),
+        (DIGITS.astype(float), 16, np.float32),
+        (GREY.reshape(20, 6), 255, np.uint8),
+        (GREY.astype(np.uint16) * 257, 65535, np.float32),
+    ],
+)
+def test_levels_that_are_given_hold(tmp_path, array, levels, dtype):
+    data = read_own(write(tmp_path, array), levels=levels)
+    assert (data.levels, data.binarise, data.train.dtype) == (levels, "dynamic", dtype)
+    stored = np.concatenate([data.intensities("train"), data.intensities("test")])
+    expected = np.asarray(array, np.float64) / levels
+    np.testing.assert_allclose(np.sort(stored, axis=None), np.sort(expected, axis=None), rtol=1e-6)
+
+
+def test_a_column_that_float32_cannot_hold_is_named(tmp_path):
+    seconds = 1.7e9 + 100 * REAL[:, :1]  # neighbors in float32 are 128 apart here
+    with pytest.warns(ElbaxWarning, match=r"as float32, column 1 loses .* Subtract a constant"):
+        read_own(write(tmp_path, np.hstack([REAL[:, :1], seconds])))
 
 
 def test_archive_with_one_array(tmp_path):
@@ -78,6 +128,7 @@ def test_folder_of_images(tmp_path):
         ({"train": GREY, "test": GREY[:, :1]}, r"test with the event shape of train, \[2, 3\]"),
         ({"X": REAL, "y": REAL[:, 0]}, "x_test, or a single array; got X, y"),
         ({}, "got no arrays"),
+        ({"train": GREY, "test": GREY, "val": GREY, "valid": GREY}, "one array for valid; got two"),
         ({"train": GREY, "test": GREY, "test_labels": np.zeros(2, int)}, "one label per datum"),
         ({"train": GREY, "test": GREY, "train_labels": np.ones(20)}, "whole numbers; got dtype fl"),
         (REAL[0], r"all of .*x.npy of shape \[N, \*event\]"),

@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from elbax._errors import DataError
+from elbax._errors import DataError, ElbaxWarning
 from elbax.data.readers import (
     amat_text,
     read_amat,
@@ -212,6 +212,45 @@ def test_image_folder_is_grey_and_sorted(tmp_path):
     images = read_image_folder(tmp_path)
     np.testing.assert_array_equal(images[:3], IMAGES[:3])
     np.testing.assert_array_equal(images[3], 200)
+
+
+INK = np.zeros((4, 5, 4), np.uint8)  # black, and opaque only where a letter would be
+INK[1:3, 2, 3] = 255
+INK[3, 3, 3] = 51  # one fifth of ink: four fifths of the paper's white show through
+
+
+def transparent_images():
+    rgba = Image.fromarray(INK)
+    palette = Image.fromarray((INK[..., 3] > 100).astype(np.uint8))
+    palette = palette.convert("P")
+    palette.putpalette([0, 0, 0] * 2)
+    palette.info["transparency"] = 0
+    return {"RGBA": rgba, "LA": rgba.convert("LA"), "palette": palette}
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette"])
+def test_transparent_paper_is_white(tmp_path, kind):
+    transparent_images()[kind].save(tmp_path / "ink.png")
+    expected = 255 - INK[..., 3].astype(int)
+    if kind == "palette":
+        expected[3, 3] = 255
+    with pytest.warns(ElbaxWarning, match="1 of 1 images have transparent pixels, .* white paper"):
+        images = read_image_folder(tmp_path)
+    np.testing.assert_array_equal(images[0], expected)
+
+
+def test_alpha_that_hides_nothing_changes_nothing(tmp_path):
+    opaque = Image.fromarray(IMAGES[0]).convert("RGBA")
+    opaque.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image_folder(tmp_path)[0], IMAGES[0])
+
+
+@pytest.mark.parametrize("name", ["stack.tif", "moving.gif"])
+def test_every_frame_is_a_datum(tmp_path, name):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    first, *rest = [Image.fromarray(image) for image in IMAGES[1:]]
+    first.save(tmp_path / name, save_all=True, append_images=rest)
+    np.testing.assert_array_equal(read_image_folder(tmp_path), IMAGES)
 
 
 def test_image_folder_of_two_sizes_is_refused(tmp_path):

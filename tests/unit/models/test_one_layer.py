@@ -18,9 +18,9 @@ KEY = jax.random.key(81)
 SMALL = ModelConfig(hidden=(5,), latents=2)
 
 
-def small(event_shape=(4,), data_mean=None, **options):
+def small(event_shape=(4,), data_mean=None, data_sd=None, **options):
     config = ModelConfig(hidden=(5,), latents=2, **options)
-    return one_layer(event_shape, config, key=KEY, data_mean=data_mean)
+    return one_layer(event_shape, config, key=KEY, data_mean=data_mean, data_sd=data_sd)
 
 
 def shapes(event_shape, config):
@@ -62,7 +62,8 @@ def test_no_hidden_layer_makes_a_linear_model(likelihood):
     config = ModelConfig(hidden=(), latents=2, likelihood=likelihood)
     model = shapes((4,), config)
     heads = 2 if likelihood == "gaussian" else 1
-    assert num_parameters(model) == 2 * (4 * 2 + 2) + heads * (2 * 4 + 4)
+    constants = 4 * 4 if likelihood == "gaussian" else 0  # mean and sd, on either side
+    assert num_parameters(model) == 2 * (4 * 2 + 2) + heads * (2 * 4 + 4) + constants
 
 
 # ------------------------------------------------------------------ first parameters
@@ -107,6 +108,61 @@ def test_the_output_of_a_gaussian_starts_at_the_mean():
     head = small(data_mean=mean, likelihood="gaussian").generative.decoder
     np.testing.assert_allclose(head.loc.bias, mean)
     np.testing.assert_array_equal(head.scale.bias, 0)
+
+
+def test_a_gaussian_starts_at_the_mean_and_the_standard_deviation_of_its_data():
+    mean, sd = np.array([-3.0, 3e4, 0.5, 7.0]), np.array([2.0, 1e4, 1e-3, 0.0])
+    for scale in ("exp", "softplus"):
+        model = small(data_mean=mean, data_sd=sd, likelihood="gaussian", scale=scale)
+        zero = jax.tree.map(jnp.zeros_like, model.generative.decoder.network)
+        head = eqx.tree_at(lambda h: h.network, model.generative.decoder, zero)
+        start = head(jnp.ones(2))  # what it gives where its features are zero: the biases
+        np.testing.assert_allclose(start.loc, mean, rtol=1e-6)
+        np.testing.assert_allclose(start.scale, [2.0, 1e4, 1e-3, 1.0], rtol=2e-6)
+
+
+def test_the_pixels_of_an_image_have_one_unit():
+    sd = np.array([[0.0, 0.1], [0.2, 0.4]])
+    model = small((2, 2), np.zeros(4), data_sd=sd.ravel(), likelihood="gaussian")
+    expected = np.sqrt((sd**2).mean())
+    np.testing.assert_allclose(model.generative.decoder.standard.scale, expected, rtol=1e-6)
+
+
+def test_standardizing_is_a_change_of_units(x64):
+    """In other units of the data, densities differ by the log of the Jacobian, and nothing else."""
+    mean, sd = np.array([-3.0, 3e4, 0.5, 7.0]), np.array([2.0, 1e4, 1e-3, 5.0])
+    units = as_float64(small(data_mean=mean, data_sd=sd, likelihood="gaussian"))
+    plain = as_float64(
+        small(data_mean=0 * mean, likelihood="gaussian", standardize=False, scale_floor=1e-6)
+    )
+    z, y = jnp.array([0.7, -1.3]), jnp.array([0.3, 1, -1, 0])
+    x = mean + y * sd
+    np.testing.assert_allclose(
+        units.generative.log_prob(x, z),
+        plain.generative.log_prob(y, z) - np.log(sd).sum(),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(units.inference.encode(x).loc, plain.inference.encode(y).loc)
+
+
+def test_the_constants_have_no_gradient():
+    model = small(data_mean=np.ones(4), data_sd=np.full(4, 2.0), likelihood="gaussian")
+
+    def bound(model):
+        context = model.inference.encode(jnp.ones(4))
+        return model.generative.log_prob(jnp.ones(4), context.sample(KEY))
+
+    gradient = eqx.filter_grad(bound)(model)
+    for one in (gradient.inference.encoder.network, gradient.generative.decoder):
+        assert not one.standard.center.any()
+        assert not one.standard.scale.any()
+    assert gradient.generative.decoder.loc.weight.any()
+
+
+@pytest.mark.parametrize("sd", [np.ones(3), np.full(4, -1.0), np.full(4, np.nan)])
+def test_standard_deviations_that_fit_no_data_are_refused(sd):
+    with pytest.raises(InputError, match="expected data_sd with 4 values >= 0"):
+        small(data_sd=sd, likelihood="gaussian")
 
 
 def test_the_output_starts_at_zero_without_a_mean_or_when_told_to():
