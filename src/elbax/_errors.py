@@ -35,10 +35,6 @@ class OutputError(InputError):
     """A result cannot be written where it was asked for; what stood there before still does."""
 
 
-class ElbaxWarning(UserWarning):
-    """Something can be done as asked, and is probably not what was meant; the message says why."""
-
-
 class RunFailedError(ElbaxError):
     """A command that was asked for correctly failed while running."""
 

@@ -16,6 +16,7 @@ from elbax._log_weights import log_weights_of
 from elbax._numerics import effective_sample_size
 from elbax._types import Data, LogWeights, PRNGKey
 from elbax.bounds import MIWAE
+from elbax.data.checks import refuse_masked
 from elbax.models.interface import Model
 
 
@@ -118,6 +119,7 @@ def evaluate(
         raise InputError(f"expected block_rows >= 1; got {block_rows}.")
     if len(x) == 0:
         raise InputError("expected at least one datum to evaluate; got none.")
+    refuse_masked(x, "x")
     data_rows, sample_rows, num_blocks = _blocks(ks[-1], block_rows, len(x))
     params, static = eqx.partition(model, eqx.is_array)
     outputs = []

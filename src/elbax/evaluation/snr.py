@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from elbax._checks import check_fits
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey, PyTree
+from elbax.data.checks import refuse_masked
 from elbax.gradients import check_latents, value_and_grad
 from elbax.models.interface import Model
 from elbax.objectives import Objective
@@ -134,6 +135,7 @@ def snr(
     for objective in named.values():
         size = objective.num_samples * x.size
         check_fits(f"{objective.num_samples} samples of each of {len(x)} data", 4 * size)
+    refuse_masked(x, "x")
     # Objectives of equal sample counts share one program, and with it their draws.
     counts = list(dict.fromkeys(objective.num_samples for objective in named.values()))
     drawn = {}

@@ -61,7 +61,7 @@ def refuse_overlap(
     """Refuse test data that the runs to start from were trained on, as another split seed makes.
 
     Raises:
-        DataError: more than half of the test data are among their training data.
+        DataError: half of the test data or more are among their training data.
     """
     request = config["data"]["request"]
     if request is None or dataset.fingerprint() == config["data"]["fingerprint"]:
@@ -75,7 +75,7 @@ def refuse_overlap(
         return
     seen = {row.tobytes() for row in before.intensities("train")}
     both = sum(row.tobytes() in seen for row in dataset.intensities("test"))
-    if 2 * both > len(dataset.test):
+    if 2 * both >= len(dataset.test):
         raise DataError(
             f"expected test data that '{folder}' was not trained on; {both} of the "
             f"{len(dataset.test)} are among its training data. Give its --data-seed, "

@@ -62,6 +62,7 @@ class TinyIdx:
                 )
                 for role in self.arrays
             ),
+            nested=("TINY/raw",),
         )
 
     def write(self, folder: Path) -> Path:

@@ -92,6 +92,14 @@ def test_masked_values_are_refused(grey):
         replace(grey, train=holed)
 
 
+@pytest.mark.parametrize("num_data", [0, -1])
+def test_counts_below_one_are_refused(grey, num_data):
+    with pytest.raises(DataError, match=f"num_data >= 1, a number of data; got {num_data}"):
+        grey.evaluation_split("test", 0, num_data)
+    assert len(grey.evaluation_split("test", 0, 2)) == 2
+    assert len(grey.evaluation_split("test", 0, 99)) == 5
+
+
 def test_fingerprint_sees_every_change(grey):
     def changed(array):
         array = array.copy()

@@ -24,7 +24,7 @@ def cached(cache) -> list[str]:
     return sorted(path.name for path in cache.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("sub_folder", ["", "tiny"])
+@pytest.mark.parametrize("sub_folder", ["", "tiny", "raw", "TINY/raw"])
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_found_in_the_data_folder(tiny, tmp_path, monkeypatch, sub_folder, way):
     folder = tiny.write(tmp_path / "data" / sub_folder)

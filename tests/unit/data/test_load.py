@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 import scipy.io
@@ -204,3 +206,26 @@ def test_real_static_mnist_is_larochelle_s(real_data):
     data = load_data("mnist-static")
     for file in registry.get("mnist-static").download:
         assert sha256(amat_text(data.split(file.role).reshape(-1, 784))) == file.contents
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "source", "folder", "pattern"),
+    [
+        ("mnist", "mnist", "MNIST/raw", "{part}-{kind}-idx{axes}-ubyte"),
+        ("mnist", "mnist", "", "{part}-{kind}.idx{axes}-ubyte"),
+        ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "{part}-{kind}-idx{axes}-ubyte.gz"),
+    ],
+)
+def test_real_files_are_found_where_other_libraries_put_them(
+    real_data, tmp_path, name, source, folder, pattern
+):
+    place = tmp_path / folder
+    place.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "t10k"):
+        for kind, axes in (("images", 3), ("labels", 1)):
+            packed = (real_data / source / f"{part}-{kind}-idx{axes}-ubyte.gz").read_bytes()
+            file = pattern.format(part=part, kind=kind, axes=axes)
+            content = packed if file.endswith(".gz") else gzip.decompress(packed)
+            (place / file).write_bytes(content)
+    assert load_data(name, data_dir=tmp_path).train.shape == (60000, 28, 28)

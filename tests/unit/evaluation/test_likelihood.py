@@ -291,6 +291,10 @@ WRONG = {
         lambda model, x: evaluate(model, x[:0], key=KEY),
         "expected at least one datum to evaluate; got none",
     ),
+    "masked data": (
+        lambda model, x: evaluate(model, np.ma.masked_less(np.asarray(x), 0.5), key=KEY),
+        "expected x without masked values",
+    ),
     "another k": (
         lambda model, x: _evaluation([0.0]).per_datum("iwae_64"),
         "expected a metric among iwae_1, log_p_hat, ess; got 'iwae_64'",

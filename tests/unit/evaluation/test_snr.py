@@ -170,3 +170,10 @@ def test_wrong_arguments_are_refused_with_a_sentence(toy, name):
     call, message = WRONG[name]
     with pytest.raises(InputError, match=message):
         call(*toy)
+
+
+def test_the_constants_of_a_standardized_model_are_no_layer():
+    config = elbax.ModelConfig(hidden=(3,), latents=2, likelihood="gaussian")
+    names = layers(elbax.one_layer((4,), config, key=jax.random.key(0)))
+    plain = elbax.ModelConfig(hidden=(3,), latents=2, likelihood="gaussian", standardize=False)
+    assert len(names) == len(layers(elbax.one_layer((4,), plain, key=jax.random.key(0)))) == 6
