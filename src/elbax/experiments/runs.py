@@ -243,6 +243,7 @@ def evaluate_runs(
             "num_test": len(dataset.test),
             "event_shape": list(dataset.event_shape),
             "binarise": dataset.binarise,
+            "held_out": dataset.test is not dataset.train,
         },
         "evaluation": {"ks": sorted(set(ks)), "num_data": len(x), "seed": seed}
         | {"seconds": time.perf_counter() - begun},

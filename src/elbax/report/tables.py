@@ -65,8 +65,9 @@ def comparison(results: dict[str, Any]) -> Table:
         _mark([_mean_cell(method, metric) for method in methods], metric) for metric in shown
     ]
     names = [Cell(method.label) for method in methods]
+    kind = "Held-out comparison" if results["dataset"].get("held_out", True) else "Comparison"
     return Table(
-        title=f"Held-out comparison on {results['dataset'].get('name', 'the data')}",
+        title=f"{kind} on {results['dataset'].get('name', 'the data')}",
         columns=("method", *(metric.name for metric in shown)),
         rows=tuple(zip(names, *columns, strict=True)),
         notes=(

@@ -60,6 +60,7 @@ def test_other_splits_stand_in_for_the_test_data(own, tmp_path, split, num):
     found = find(own[1], tmp_path, split=split)
     assert len(found.test) == num
     np.testing.assert_array_equal(found.test, data.split(split))
+    assert (found.test is found.train) == (split == "train")  # which tells tables what to say
 
 
 def test_all_rows_of_another_file_are_scored(own, tmp_path):

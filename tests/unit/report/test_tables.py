@@ -63,6 +63,12 @@ def test_best_is_high_for_scores_near_zero_for_gaps_and_none_for_counts(results)
     assert not any(cell.best for cell in column(table, "active units"))
 
 
+def test_training_data_are_not_called_held_out(results):
+    assert comparison(results).title.startswith("Held-out comparison on")
+    results["dataset"]["held_out"] = False
+    assert comparison(results).title.startswith("Comparison on")
+
+
 def test_one_method_is_not_marked(results):
     results["runs"] = results["runs"][:3]
     assert not comparison(results).marked
