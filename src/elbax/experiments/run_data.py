@@ -10,6 +10,7 @@ from elbax.data import registry
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data, load_other
 
+_MOVED = " If the data of these runs have moved, name them with --data."
 _OLD_LEVELS = (255.0, 1.0)  # whole numbers 0 to 255 were grey images, in tables too
 
 
@@ -104,10 +105,11 @@ def _readings(request: dict[str, Any], data: str | None, data_dir: str | None) -
     for one in requests:
         try:
             dataset = load_data(data_dir=data_dir, **one)
-        except DataError:
-            if data is None and one is requests[-1]:
-                raise
-            continue
+        except DataError as error:
+            if data is not None or one is not requests[-1]:
+                continue
+            hint = "" if request["name_or_path"] in registry.names() else _MOVED
+            raise DataError(f"{error}{hint}") from None
         yield dataset
         if is_old and dataset.valid is not None:
             yield replace(dataset, valid=None)  # `val` was not read

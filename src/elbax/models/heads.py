@@ -156,23 +156,22 @@ def data_head(
     if config.likelihood == "bernoulli":
         return BernoulliHead(network, outputs[0])
     if standard is not None and config.scale == "softplus":
-        one = np.full(math.prod(event_shape), np.log(np.expm1(1.0)))  # softplus gives 1 there
+        one = jnp.full(math.prod(event_shape), math.log(math.expm1(1)))  # softplus gives 1 there
         outputs[1] = _with_bias(outputs[1], one)
     return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor, standard)
 
 
-def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> np.ndarray:
+def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> Float[Array, " d"]:
     mean = np.asarray(data_mean, np.float64).reshape(-1)
     if likelihood == "bernoulli":
         mean = np.clip(mean, 0.001, 0.999)
-        return np.log(mean) - np.log1p(-mean)
-    if standard is None:
-        return mean
-    return (mean - np.asarray(standard.center)) / np.asarray(standard.scale)
+        mean = np.log(mean) - np.log1p(-mean)
+    bias = jnp.asarray(mean, jnp.zeros(0).dtype)
+    return bias if standard is None else standard.standardized(bias)
 
 
-def _with_bias(output, bias: np.ndarray):
-    return eqx.tree_at(lambda one: one.bias, output, jnp.asarray(bias, jnp.zeros(0).dtype))
+def _with_bias(output, bias: Float[Array, " d"]):
+    return eqx.tree_at(lambda one: one.bias, output, bias)
 
 
 _NAMES = {

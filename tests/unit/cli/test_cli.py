@@ -314,6 +314,8 @@ WRONG = {
     "no such run": (["report", "nowhere"], "nowhere"),
     "no such study": (["reproduce", "tabel1"], "did you mean 'table1'?"),
     "no such preset": (["reproduce", "table1", "--preset", "fast"], "fast"),
+    "no data of a study": (["reproduce", "table1", "--num-data", "0"], "expected num_data >= 1"),
+    "no levels": (["train", "--levels", "0"], "expected levels > 0"),
     "no epochs of a study": (["reproduce", "table1", "--epochs", "0"], "--epochs >= 1"),
     "no looks": (["train", "--monitor-every", "0"], "expected --monitor-every >= 1; got 0"),
     "no measurements": (["train", "--snr-every", "0"], "expected --snr-every >= 1; got 0"),
@@ -354,6 +356,37 @@ def test_wrong_input_is_one_sentence_and_exit_code_two(name, tmp_path, monkeypat
     assert message in complaint[0]
     assert "Traceback" not in printed.err
     assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "snr"])
+def test_counts_of_data_below_one_are_refused(command, compared, capsys):
+    for count in ("0", "-1"):
+        assert main([command, str(compared[0]), "--num-data", count]) == 2
+        assert f"num_data{'' if command == 'evaluate' else ', num_draws and ess_data'} >= 1" in (
+            capsys.readouterr().err
+        )
+
+
+def test_data_that_have_moved_are_named_and_other_data_leave_the_folder_alone(tmp_path, capsys):
+    data, out = tmp_path / "x.npy", str(tmp_path / "run")
+    np.save(data, np.random.default_rng(0).integers(0, 17, (60, 2, 3)).astype(np.uint8))
+    words = ["--method", "iwae", "--k", "2", "--hidden", "4", "--latents", "2", "--epochs", "1"]
+    train = ["train", *words, "--out", out, "--data"]
+    assert main([*train, str(data)]) == 0
+    assert "note: " in (told := capsys.readouterr().err)
+    assert "--levels 16" in told
+    moved = str(data.rename(tmp_path / "moved.npy"))
+    evaluate = ["evaluate", out, "--ks", "1", "4"]
+    assert main(evaluate) == 2
+    assert "name them with --data" in capsys.readouterr().err
+    assert main([*evaluate, "--data", moved]) == 0
+    assert main([*train, moved, "--resume"]) == 0
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    capsys.readouterr()
+    assert main([*evaluate, "--data", moved, "--split", "train", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["results"]
+    assert found["evaluation"]["num_data"] == found["dataset"]["num_train"] == 54
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
 
 
 def test_another_configuration_in_the_folder_is_refused(compared, capsys):

@@ -41,7 +41,7 @@ def own(tmp_path):
 def test_moved_data_are_found_by_the_name_that_is_given(own, tmp_path):
     path, config = own
     moved = str(shutil.move(path, tmp_path / "moved.npy"))
-    with pytest.raises(DataError, match=r"own\.npy' does not exist"):
+    with pytest.raises(DataError, match=r"own\.npy' does not exist.* name them with --data"):
         find(config, tmp_path)
     found = find(config, tmp_path, data=moved)
     assert found.fingerprint() == config["data"]["fingerprint"]

@@ -145,6 +145,16 @@ def test_standardizing_is_a_change_of_units(x64):
     np.testing.assert_allclose(units.inference.encode(x).loc, plain.inference.encode(y).loc)
 
 
+def test_a_standardized_model_is_built_in_a_compiled_function_too():
+    stats = {"data_mean": np.ones(16), "data_sd": np.ones(16)}
+    for channels in ((), (2,)):
+        config = ModelConfig(hidden=(5,), latents=2, channels=channels, likelihood="gaussian")
+        model = eqx.filter_eval_shape(
+            lambda key, c=config: one_layer((4, 4), c, key=key, **stats), KEY
+        )
+        assert model.inference.encoder.network.standard.center.shape == (16,)
+
+
 def test_the_constants_have_no_gradient():
     model = small(data_mean=np.ones(4), data_sd=np.full(4, 2.0), likelihood="gaussian")
 
