@@ -8,6 +8,7 @@ import pytest
 
 import elbax
 from elbax._errors import InputError
+from elbax.models.build import build
 from elbax.models.pruning import pruned
 from tests.models import MODELS, binary_data
 
@@ -24,7 +25,7 @@ MEANS = ([0.0, 0.7, 0.0], [-0.4, 0.0], [0.0, 0.2])
 
 
 def make(name):
-    model = elbax.models.build.build((4,), CONFIGS[name], key=jax.random.key(3))
+    model = build((4,), CONFIGS[name], key=jax.random.key(3))
     # Biases away from zero, so that forgetting one shows.
     leaves, structure = jax.tree.flatten(eqx.filter(model, eqx.is_inexact_array))
     keys = jax.random.split(jax.random.key(4), len(leaves))
