@@ -1,5 +1,13 @@
 from . import bounds, rules
-from ._errors import CheckpointError, DataError, ElbaxError, InputError, OutputError, RunFailedError
+from ._errors import (
+    CheckpointError,
+    DataError,
+    ElbaxError,
+    ElbaxWarning,
+    InputError,
+    OutputError,
+    RunFailedError,
+)
 from ._log_weights import log_weights
 from ._version import __version__
 from .courses import Learned, Ramp
@@ -30,6 +38,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "ElbaxError",
+    "ElbaxWarning",
     "Evaluation",
     "InputError",
     "Learned",
