@@ -5,7 +5,8 @@
     |   |-- DataError                   a data set: name, file, shape, range, hash
     |   |-- CheckpointError             a checkpoint or run folder: truncated, of another model
     |   `-- OutputError                 a folder or file that cannot be written
-    `-- RunFailedError                  something failed while running: exit code 1
+    |-- RunFailedError                  something failed while running: exit code 1
+    `-- StoppedError                    asked to stop, and saved: exit code 130 or 143
 
 A message is one sentence or two: what was expected, what came, what to do. What is allowed but
 probably not meant is an `ElbaxWarning`, which the command line prints on stderr.
@@ -41,6 +42,18 @@ class RunFailedError(ElbaxError):
 
 class ElbaxWarning(UserWarning):
     """Something that is allowed but probably not meant; the message says how to say otherwise."""
+
+
+class StoppedError(ElbaxError):
+    """Training was asked to stop; what was trained is saved.
+
+    Attributes:
+        folder: the run folder to resume, where the caller chose it.
+    """
+
+    def __init__(self, message: str, folder: str | None = None):
+        super().__init__(message)
+        self.folder = folder
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import socket
+import time
 from pathlib import Path
 
 from elbax._errors import OutputError
+
+_OLD = 3600.0  # seconds after which a half-written file of another machine is taken for left over
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -20,7 +24,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     >>> target.read_bytes()
     b'whole'
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -35,3 +39,30 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and the "
             "free space; what was there before is untouched."
         ) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that died have left half-written in a folder.
+
+    A writer on this machine is known by its process; one elsewhere, whose process cannot be seen
+    from here, is taken for dead after an hour.
+    """
+    for part in folder.glob(".*.part"):
+        writer, _, pid = part.name.removesuffix(".part").rpartition(".")
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and writer.endswith(f".{socket.gethostname()}"):
+                left = not _is_alive(int(pid))
+            else:
+                left = time.time() - part.stat().st_mtime > _OLD
+            if left:
+                part.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True

@@ -1,11 +1,13 @@
 import errno
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import elbax
-from elbax._files import write_atomically
+from elbax._files import remove_parts, write_atomically
 
 
 def names_in(folder: Path) -> list[str]:
@@ -78,6 +80,20 @@ def test_what_an_earlier_process_left_does_no_harm(tmp_path):
     write_atomically(tmp_path / "a.txt", b"whole")
     assert (tmp_path / "a.txt").read_bytes() == b"whole"
     assert part.read_bytes() == b"half"
+
+
+def test_parts_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path):
+    here, dead = socket.gethostname(), subprocess.Popen(["true"])
+    dead.wait()
+    left = [f".a.{here}.{dead.pid}.part", ".old.elsewhere.1.part", f".older.{dead.pid}.part"]
+    living = [f".a.{here}.{os.getpid()}.part", f".b.{here}.1.part", ".new.elsewhere.1.part"]
+    for name in (*left, *living, "a.part"):
+        (tmp_path / name).write_bytes(b"half")
+    for name in left[1:]:  # of another machine, or of a version that did not name it
+        os.utime(tmp_path / name, (0, 0))
+    remove_parts(tmp_path)
+    assert names_in(tmp_path) == sorted([*living, "a.part"])
+    remove_parts(tmp_path / "none")
 
 
 def test_a_path_below_a_file_is_refused(tmp_path):

@@ -20,6 +20,10 @@ from elbax._version import __version__
 FORMAT = 1
 
 
+class DamagedError(CheckpointError):
+    """A checkpoint whose bytes are not those that were written; the one before it may be whole."""
+
+
 def save(path: Path, states: Sequence[PyTree], *, identity: str) -> None:
     """Write the states of all runs, whole or not at all.
 
@@ -54,8 +58,9 @@ def load(path: Path, like: PyTree, *, identity: str, partial: bool = False) -> l
         partial: let the file hold more than `like` does.
 
     Raises:
-        CheckpointError: the file is truncated or altered, of a newer format, or belongs to
-            another model or configuration; the message says which.
+        DamagedError: the file is truncated or altered.
+        CheckpointError: it is of a newer format, or belongs to another model, precision or
+            configuration; the message says which.
     """
     header, tensors = _read(path)
     if header.get("identity") != identity:
@@ -72,6 +77,24 @@ def load(path: Path, like: PyTree, *, identity: str, partial: bool = False) -> l
         from_named({name: np.asarray(tensor[i]) for name, tensor in tensors.items()}, like)
         for i in range(num_runs)
     ]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint's bytes are those that were written."""
+    try:
+        _read(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def content_hash(path: Path) -> str:
+    """The hash of a checkpoint's states, as the file itself says; "" where it says none."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return str(_header(path, file.metadata() or {}).get("sha256", ""))
+    except (OSError, safetensors.SafetensorError, CheckpointError):
+        return ""
 
 
 def named_leaves(tree: PyTree) -> dict[str, np.ndarray]:
@@ -108,10 +131,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = _header(path, file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except PermissionError as error:
+        raise CheckpointError(f"cannot read '{path}' ({error}); check its permissions.") from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise CheckpointError(_damaged(path, str(error))) from error
+        raise DamagedError(_damaged(path, str(error))) from error
     if _digest(tensors) != header.get("sha256"):
-        raise CheckpointError(_damaged(path, "its contents do not match its sha256"))
+        raise DamagedError(_damaged(path, "its contents do not match its sha256"))
     return header, tensors
 
 
@@ -120,7 +145,7 @@ def _header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         header = json.loads(metadata["header"])
         written = int(header["format"])
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(_damaged(path, "it has no elbax header")) from None
+        raise DamagedError(_damaged(path, "it has no elbax header")) from None
     if written > FORMAT:
         raise CheckpointError(
             f"checkpoint '{path}' has format {written}, written by elbax {header.get('elbax')}; "
@@ -133,18 +158,30 @@ def _check_names(path: Path, expected: dict, tensors: dict) -> None:
     wanted = {name: (list(leaf.shape), leaf.dtype.str) for name, leaf in expected.items()}
     found = {name: (list(leaf.shape[1:]), leaf.dtype.str) for name, leaf in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+        if wanted.get(name) == found.get(name):
+            continue
+        if _shapes(wanted) == _shapes(found):
             raise CheckpointError(
-                f"checkpoint '{path}' is of another model: {name} should be "
-                f"{wanted.get(name, 'absent')}, the file has {found.get(name, 'none')}. Load it "
-                "with the model it was trained with."
+                f"checkpoint '{path}' is of another precision: {name} should be "
+                f"{wanted[name][1]}, the file has {found[name][1]}. Set JAX_ENABLE_X64 as it was "
+                "when it was trained."
             )
+        raise CheckpointError(
+            f"checkpoint '{path}' is of another model: {name} should be "
+            f"{wanted.get(name, 'absent')}, the file has {found.get(name, 'none')}. Load it "
+            "with the model it was trained with."
+        )
+
+
+def _shapes(leaves: dict[str, tuple[list[int], str]]) -> dict[str, list]:
+    """Shapes and kinds (float, int, ..) of leaves, without their precision."""
+    return {name: [*shape, dtype[1]] for name, (shape, dtype) in leaves.items()}
 
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"checkpoint '{path}' is truncated or damaged ({why}). Delete it: the run then resumes "
-        "from the checkpoint before it, or from the start."
+        f"checkpoint '{path}' is truncated or damaged ({why}). Put it back from a copy; without "
+        "it the run resumes from the checkpoint before it."
     )
 
 

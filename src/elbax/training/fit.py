@@ -3,7 +3,8 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
 from elbax.objectives import Objective
+from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder, read_config
@@ -73,6 +75,7 @@ class FitResult:
         seconds: wall-clock time of this call: building, compiling, training, looking, writing.
         num_compilations: how often a training program was compiled for it; 0 where all of them
             were in use before in this process.
+        finished: whether the last epoch is done; not so where `stop` said to stop.
     """
 
     runs: tuple[RunSpec, ...]
@@ -81,6 +84,7 @@ class FitResult:
     metrics: tuple[dict[str, Any], ...]
     seconds: float
     num_compilations: int
+    finished: bool = True
 
 
 def fit(
@@ -94,9 +98,11 @@ def fit(
     origin: Origin | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     monitor: Monitor | None = None,
     monitor_every: int = 1,
     progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
     checkpoint_seconds: float = 30.0,
     fleet_map: str = "auto",
 ) -> FitResult:
@@ -115,13 +121,16 @@ def fit(
         learning_rates: first learning rates to try, in place of the configuration's.
         origin: trained runs to start from, by `elbax.origin_of`; at random if omitted.
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
-            omitted.
+            omitted. One process at a time trains in it.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
+        overwrite: begin again where `directory` holds runs; they are lost.
         monitor: computes metrics of one run from a `Look` (`.run`, `.model`, `.objective`,
             `.epoch`, `.metrics`), by name; they are added to the epoch's record. A run that has
             diverged is not looked at.
         monitor_every: epochs between two looks, >= 1; the last epoch always has one.
         progress: told where training stands, about once a second.
+        stop: asked as often; once it says yes, the runs are saved where they stand, in the middle
+            of an epoch too, and `fit` returns.
         checkpoint_seconds: least time between two checkpoints, taken at an epoch's end; the last
             epoch always has one.
         fleet_map: "auto", "sequential" or "vmap" (see `Fleet`).
@@ -154,27 +163,13 @@ def fit(
         origin=origin,
         fleet_map=fleet_map,
     )
-    folder = None
-    if directory is not None:
-        folder = RunFolder(Path(directory), identity, resume=resume)
-        if states := folder.restore(fleet.states[0]):
+    if resume and overwrite:
+        raise InputError("expected one of resume and overwrite; got both.")
+    with _opened(directory, identity, resume, overwrite) as folder:
+        if folder is not None and (states := folder.restore(fleet.states[0])):
             fleet.states = states
-
-    metrics = []
-    chunk = 8
-    per_epoch = fleet.program.steps_per_epoch(len(fleet.images))
-    last_saved = time.perf_counter()
-    for epoch in range(int(fleet.states[0].step) // per_epoch, config.epochs):
-        chunk = _advance_epoch(fleet, epoch, per_epoch, chunk, progress, started)
-        last = epoch + 1 == config.epochs
-        look = monitor if last or (epoch + 1) % monitor_every == 0 else None
-        records = _epoch_records(fleet, runs, epoch + 1, look)
-        metrics += records
-        if folder is not None:
-            folder.append_metrics(records)
-            if last or time.perf_counter() - last_saved >= checkpoint_seconds:
-                folder.checkpoint(fleet.states, fleet.num_compilations)
-                last_saved = time.perf_counter()
+        loop = _Loop(runs, fleet, folder, progress, stop or (lambda: False), started)
+        metrics = loop.train(monitor, monitor_every, checkpoint_seconds)
     return FitResult(
         runs=runs,
         models=tuple(fleet.model(i) for i in range(len(runs))),
@@ -182,6 +177,7 @@ def fit(
         metrics=tuple(metrics),
         seconds=time.perf_counter() - started,
         num_compilations=fleet.num_compilations,
+        finished=loop.step == loop.num_steps,
     )
 
 
@@ -217,25 +213,77 @@ def _as_begun(model, data, path: Path):
     return model, data
 
 
-def _advance_epoch(fleet: Fleet, epoch, per_epoch, chunk, progress, started) -> int:
-    """Train one epoch in chunks of about a second, so that progress can be told.
+@contextmanager
+def _opened(directory, identity, resume: bool, overwrite: bool) -> Iterator[RunFolder | None]:
+    """The run folder, for this call alone."""
+    if directory is None:
+        yield None
+        return
+    with claimed(Path(directory)):
+        yield RunFolder(Path(directory), identity, resume=resume, overwrite=overwrite)
 
-    Returns the chunk that takes about a second, to begin the next epoch with.
+
+class _Loop:
+    """Epochs, cut in chunks of about a second: after each one progress is told, or training ends.
+
+    What a step gives does not depend on the chunks, so it may begin and end anywhere.
     """
-    epochs = fleet.program.config.epochs
-    step, end = epoch * per_epoch, (epoch + 1) * per_epoch
-    while step < end:
-        begun, compiled = time.perf_counter(), fleet.num_compilations
-        taken = min(chunk, end - step)
-        fleet.advance(taken)
-        step += taken
+
+    def __init__(
+        self,
+        runs: Sequence[RunSpec],
+        fleet: Fleet,
+        folder: RunFolder | None,
+        progress: Callable[[Progress], None] | None,
+        stop: Callable[[], bool],
+        started: float,
+    ):
+        self._runs, self._fleet, self._folder = runs, fleet, folder
+        self._progress, self._stop, self._started = progress, stop, started
+        self._chunk = 8
+        self._epochs = fleet.program.config.epochs
+        self._per_epoch = fleet.program.steps_per_epoch(len(fleet.images))
+        self.num_steps = self._epochs * self._per_epoch
+        self.step = self._saved = int(fleet.states[0].step)
+
+    def train(self, monitor: Monitor | None, every: int, checkpoint_seconds: float) -> list[dict]:
+        """Train to the end, or until told to stop; returns the epochs' records."""
+        metrics, last_saved = [], time.perf_counter()
+        while self.step < self.num_steps and not self._stop():
+            self._advance()
+            if self.step % self._per_epoch:
+                continue
+            epoch, last = self.step // self._per_epoch, self.step == self.num_steps
+            look = monitor if last or epoch % every == 0 else None
+            records = _epoch_records(self._fleet, self._runs, epoch, look)
+            metrics += records
+            if self._folder is not None:
+                self._folder.append_metrics(records)
+                if last or time.perf_counter() - last_saved >= checkpoint_seconds:
+                    self._save()
+                    last_saved = time.perf_counter()
+        self._save()
+        return metrics
+
+    def _save(self) -> None:
+        if self._folder is not None and self.step != self._saved:
+            self._folder.checkpoint(self._fleet.states, self._fleet.num_compilations)
+            self._saved = self.step
+
+    def _advance(self) -> None:
+        """Take a chunk of steps, none past the end of the epoch."""
+        begun, compiled = time.perf_counter(), self._fleet.num_compilations
+        taken = min(self._chunk, self._per_epoch - self.step % self._per_epoch)
+        epoch = self.step // self._per_epoch
+        self._fleet.advance(taken)
+        self.step += taken
         seconds = time.perf_counter() - begun
-        if progress is not None:
-            elapsed = time.perf_counter() - started
-            progress(Progress(epoch, epochs, step, epochs * per_epoch, elapsed))
-        if compiled == fleet.num_compilations:  # a chunk that compiled says nothing about speed
-            chunk = max(1, math.ceil(taken / max(seconds, 1e-3)))
-    return chunk
+        if self._progress is not None:
+            elapsed = time.perf_counter() - self._started
+            self._progress(Progress(epoch, self._epochs, self.step, self.num_steps, elapsed))
+        # A chunk that compiled says nothing about speed.
+        if compiled == self._fleet.num_compilations:
+            self._chunk = max(1, math.ceil(taken / max(seconds, 1e-3)))
 
 
 def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> list[dict]:

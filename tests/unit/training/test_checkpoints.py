@@ -128,7 +128,7 @@ def with_a_flipped_bit(at: int):
     return change
 
 
-DAMAGED = r"checkpoint '.*\.safetensors' is truncated or damaged \(.*\)\. Delete it: the run then"
+DAMAGED = r"checkpoint '.*\.safetensors' is truncated or damaged \(.*\)\. Put it back from a copy; "
 BROKEN = {
     "empty": (lambda blob: b"", DAMAGED),
     "cut in the length": (lambda blob: blob[:5], DAMAGED),
@@ -215,6 +215,15 @@ def fewer():
 def test_the_state_of_another_model_is_refused(saved, like, message):
     with pytest.raises(elbax.CheckpointError, match="is of another model: " + message):
         load(saved, like())
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_state_of_another_precision_is_said_to_be_that(saved):
+    state = toy()
+    state["layer"]["weight"] = jnp.zeros(3, jnp.float64)
+    message = r"of another precision: layer\.weight should be <f8, the file has <f4\. Set JAX_ENA"
+    with pytest.raises(elbax.CheckpointError, match=message):
+        load(saved, state)
 
 
 def test_another_configuration_is_refused(saved):

@@ -1,6 +1,10 @@
 """A run folder belongs to one configuration, and its files survive interruptions."""
 
 import json
+import pathlib
+import shutil
+import socket
+import subprocess
 from typing import NamedTuple
 
 import jax
@@ -9,7 +13,13 @@ import numpy as np
 import pytest
 
 import elbax
-from elbax.training.folder import RunFolder, identity_of, newest_checkpoint, read_config
+from elbax.training.folder import (
+    RunFolder,
+    identity_of,
+    newest_checkpoint,
+    read_account,
+    read_config,
+)
 
 from .runs import MODEL, binary_images, bits, build, grey_dataset, train
 
@@ -48,7 +58,7 @@ def test_a_new_folder_holds_its_configuration_and_no_metrics(tmp_path):
 
 
 def test_the_same_configuration_is_opened_only_to_resume(tmp_path):
-    opened(tmp_path)
+    opened(tmp_path).append_metrics(records(1))
     with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
         opened(tmp_path)
     opened(tmp_path, resume=True)
@@ -86,8 +96,8 @@ def test_reading_the_configuration_of_a_folder_without_runs_says_what_to_do(tmp_
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, below):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(elbax.OutputError, match=r"cannot write .*config\.json.* Check the folder"):
-        opened(file / below)
+    with pytest.raises(elbax.OutputError, match=r"cannot write '.*\.claim'.* Check the folder"):
+        train(directory=file / below)
     assert file.read_text() == "mine"
 
 
@@ -129,25 +139,22 @@ def test_restoring_gives_the_newest_states_and_cuts_later_metrics(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == kept
 
 
-@pytest.mark.parametrize("torn", ['{"run": "a", "st', '{"run": "a", "step": 5}', "{", "\0\0\0"])
-def test_a_torn_last_line_is_cut_on_resume(tmp_path, torn):
-    folder = opened(tmp_path)
-    folder.append_metrics(records(5))
-    folder.checkpoint([state(5)])
-    whole = (tmp_path / "metrics.jsonl").read_bytes()
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write(torn)
-    resumed = opened(tmp_path, resume=True)
-    resumed.restore(state(0))
-    assert (tmp_path / "metrics.jsonl").read_bytes() == whole
-    resumed.append_metrics(records(10))
-    assert steps_in(tmp_path) == [5, 10]
-
-
 def test_without_a_checkpoint_the_runs_begin_again_and_so_do_their_metrics(tmp_path):
     opened(tmp_path).append_metrics(records(5))
     assert opened(tmp_path, resume=True).restore(state(0)) is None
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_folder_that_does_not_say_what_its_own_model_was_resumes_with_a_word(tmp_path):
+    def own(key):
+        return elbax.linear_gaussian(6, 2, key=key)
+
+    _, _, identity = build({"mine": elbax.iwae(4)}, model=own)
+    older = json.loads(json.dumps(identity))
+    del older["model"]["code"], older["runs"][0]["objective"]
+    RunFolder(tmp_path, older, resume=False).checkpoint([state(4)])
+    with pytest.warns(UserWarning, match="does not say what its own model or objective was"):
+        RunFolder(tmp_path, identity, resume=True).restore(state(0))
 
 
 def test_what_an_interrupted_write_left_is_no_checkpoint(tmp_path):
@@ -158,17 +165,163 @@ def test_what_an_interrupted_write_left_is_no_checkpoint(tmp_path):
     assert bits(restored[0]) == bits(state(5))
 
 
-def test_a_damaged_newest_checkpoint_is_named_and_deleting_it_helps(tmp_path):
+def test_a_damaged_newest_checkpoint_is_passed_over_and_set_aside(tmp_path):
     folder = opened(tmp_path)
+    folder.append_metrics(records(5))
     folder.checkpoint([state(5)])
+    folder.append_metrics(records(10))
     folder.checkpoint([state(10)])
     newest = newest_checkpoint(tmp_path)
     newest.write_bytes(newest.read_bytes()[:-1])
-    with pytest.raises(elbax.CheckpointError, match=f"{newest.name}' is truncated .* Delete it"):
-        opened(tmp_path, resume=True).restore(state(0))
-    newest.unlink()
-    restored = opened(tmp_path, resume=True).restore(state(0))
+    with pytest.warns(UserWarning, match=rf"{newest.name}' is truncated .* Using 'step-0000000005"):
+        restored = opened(tmp_path, resume=True).restore(state(0))
     assert bits(restored[0]) == bits(state(5))
+    assert steps_in(tmp_path) == [5]
+    assert newest.with_name(f"{newest.name}.damaged").exists()
+    assert newest_checkpoint(tmp_path).stem == "step-0000000005"
+
+
+def contents(path) -> dict:
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def lose_checkpoints(path):
+    shutil.rmtree(path / "checkpoints")
+
+
+def hide_checkpoints(path):
+    (path / "checkpoints").rename(path / "kept")
+    (path / "checkpoints").write_text("a folder that cannot be listed")
+
+
+def damage_checkpoints(path):
+    for file in (path / "checkpoints").iterdir():
+        file.write_bytes(file.read_bytes()[:-1])
+
+
+def lose_config(path):
+    (path / "config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lose_checkpoints, "the checkpoints of '.*' are gone. Put them back"),
+        (hide_checkpoints, r"cannot read '.*checkpoints' \(Not a directory\)"),
+        (damage_checkpoints, "is truncated or damaged"),
+        (lose_config, r"holds metrics.jsonl and .* but no config.json.* put config.json back"),
+    ],
+)
+def test_no_history_is_lost_on_a_guess(tmp_path, harm, message):
+    folder = opened(tmp_path)
+    folder.append_metrics(records(5))
+    folder.checkpoint([state(5)])
+    harm(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(elbax.CheckpointError, match=message):
+        opened(tmp_path, resume=True).restore(state(0))
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "training.json", "results.json", "per_datum.npz", "images.npz"]
+)
+def test_a_folder_with_somebodys_own_files_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(elbax.CheckpointError, match=f"holds {name} but no config.json"):
+            RunFolder(tmp_path, CONFIG, **{"resume": False, **options})
+    assert contents(tmp_path) == {tmp_path / name: b"mine"}
+
+
+def test_somebodys_own_config_is_refused_too(tmp_path):
+    (tmp_path / "config.json").write_text('{"theme": "dark"}')
+    with pytest.raises(elbax.CheckpointError, match="is not one that elbax wrote"):
+        RunFolder(tmp_path, CONFIG, resume=False, overwrite=True)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"theme": "dark"}
+
+
+def test_runs_that_got_nowhere_leave_the_folder_to_others(tmp_path):
+    opened(tmp_path)
+    opened(tmp_path, runs=["b"])
+    assert read_config(tmp_path)["runs"] == ["b"]
+    opened(tmp_path, resume=True, runs=["c"]).append_metrics(records(1))
+    with pytest.raises(elbax.CheckpointError, match="already holds another"):
+        opened(tmp_path, runs=["b"])
+
+
+def test_overwriting_begins_again_and_keeps_what_is_not_of_runs(tmp_path):
+    folder = opened(tmp_path)
+    folder.append_metrics(records(5))
+    folder.checkpoint([state(5)])
+    for name in ("results.json", "results-k1-n5-seed0.json", "notes.txt"):
+        (tmp_path / name).write_text("kept?")
+    RunFolder(tmp_path, CONFIG | {"runs": ["b"]}, resume=False, overwrite=True)
+    found = {str(path.relative_to(tmp_path)) for path in contents(tmp_path)}
+    assert found == {"config.json", "metrics.jsonl", "notes.txt"}
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_refusal_names_what_differs_and_that_a_run_cannot_be_lengthened(tmp_path):
+    opened(tmp_path).append_metrics(records(1))
+    message = r"\(train.epochs: 3 there, 4 now\).* cannot be lengthened; a new one .*--from"
+    with pytest.raises(elbax.CheckpointError, match=message):
+        opened(tmp_path, resume=True, train={"epochs": 4})
+    message = r"\(runs.0: a there, b now; train.epochs: 3 there, 4 now\); choose"
+    with pytest.raises(elbax.CheckpointError, match=message) as caught:
+        opened(tmp_path, resume=True, train={"epochs": 4}, runs=["b"])
+    assert "lengthened" not in str(caught.value)
+
+
+def test_a_folder_from_before_a_setting_was_there_resumes(tmp_path):
+    _, _, identity = build(seeds=(0,))
+    older = json.loads(json.dumps(identity))
+    del older["train"]["clip_norm"], older["model"]["channels"]
+    RunFolder(tmp_path, older, resume=False).checkpoint([state(4)])
+    for part, name, value in (("model", "hidden", [9]), ("train", "clip_norm", 1.0)):
+        changed = identity | {part: identity[part] | {name: value}}
+        with pytest.raises(elbax.CheckpointError, match=f"{part}.{name}"):
+            RunFolder(tmp_path, changed, resume=True)
+    RunFolder(tmp_path, identity, resume=True).restore(state(0))
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        *("[1]", "{", '{"seconds": [1]}', '{"seconds": "x"}', '{"seconds": null}'),
+        *('{"seconds": NaN}', '{"seconds": -1}', '{"seconds": true, "versions": 3, "device": []}'),
+    ],
+)
+def test_an_odd_account_of_the_training_is_passed_over(tmp_path, account):
+    folder = opened(tmp_path)
+    folder.checkpoint([state(5)])
+    (tmp_path / "training.json").write_text(account)
+    assert read_account(tmp_path) == {}
+    opened(tmp_path, resume=True).checkpoint([state(10)])
+    assert 0 <= read_account(tmp_path)["seconds"] < 600
+
+
+def test_a_checkpoint_that_cannot_be_dropped_does_not_end_the_run(tmp_path, monkeypatch):
+    def fail(self, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    folder = opened(tmp_path)
+    monkeypatch.setattr(pathlib.Path, "unlink", fail)
+    for step in (5, 10, 15):
+        folder.checkpoint([state(step)])
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+
+
+def test_opening_a_folder_clears_what_killed_writers_left(tmp_path):
+    folder = opened(tmp_path)
+    folder.checkpoint([state(5)])
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    place = f"{socket.gethostname()}.{dead.pid}.part"
+    for name in (f".metrics.jsonl.{place}", f"checkpoints/.step-1.safetensors.{place}"):
+        (tmp_path / name).write_bytes(b"half")
+    opened(tmp_path, resume=True)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_the_identity_does_not_depend_on_the_order_of_keys():
@@ -225,7 +378,7 @@ def test_the_identity_survives_being_written_and_read(tmp_path):
 
 def test_fit_opens_its_folder_before_it_trains(tmp_path):
     _, _, identity = build(seeds=(1,))
-    RunFolder(tmp_path, identity, resume=False)
+    RunFolder(tmp_path, identity, resume=False).append_metrics(records(1))
     with pytest.raises(elbax.CheckpointError, match="already holds another configuration"):
         train(seeds=(0,), directory=tmp_path, resume=True)
     with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):

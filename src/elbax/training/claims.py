@@ -1,0 +1,79 @@
+"""One writer at a time in a run folder."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from elbax._errors import CheckpointError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # a system without such locks
+    fcntl = None
+
+
+class FolderInUseError(CheckpointError):
+    """Another process, or another thread of this one, is writing into a run folder."""
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have a run folder for oneself; made if it is not there.
+
+    The claim is a lock on the file `.claim`, which says whose it is. The system lets go of it when
+    its process ends, however that ends, so no claim is ever left over: one that compiles for an
+    hour keeps it, one that was killed does not. A file system without locks is written
+    unprotected.
+
+    Raises:
+        FolderInUseError: somebody else has it; the message says who.
+        OutputError: the folder cannot be made or written.
+    """
+    path = folder / ".claim"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _locked(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{path}' ({error.strerror}). Check the folder's permissions."
+        ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()  # while the lock is held: whoever waits for it looks again
+        os.close(file)
+
+
+def _locked(path: Path) -> int:
+    """The open claim file, with the lock on it."""
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            _lock(file, path)
+            # The holder before may have removed the file between opening and locking it.
+            if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
+                os.ftruncate(file, 0)
+                os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _lock(file: int, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(file, 300).decode(errors="replace") or "another process"
+        raise FolderInUseError(
+            f"folder '{path.parent}' is in use by {holder}; wait for it to end, or choose another "
+            "folder."
+        ) from None
+    except OSError:
+        return  # no locks on this file system

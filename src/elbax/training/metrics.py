@@ -1,0 +1,87 @@
+"""metrics.jsonl: one line per run and epoch, written as training goes and read back with care."""
+
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elbax._errors import CheckpointError, OutputError
+from elbax._files import write_atomically
+
+
+def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Add one line per record; numbers that are not finite become null."""
+    lines = "".join(json.dumps(_finite(record)) + "\n" for record in records)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{path}' ({error.strerror}). Free some space, then "
+            "resume: the last checkpoint is whole."
+        ) from error
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of a file; none where there is no file.
+
+    A write cut short leaves a last line without an end, which is left out.
+
+    Raises:
+        CheckpointError: the file cannot be read, or another line is no record of a run.
+    """
+    return [record for _, record in _lines(path)]
+
+
+def cut_back(path: Path, step: int, runs: Sequence[str], per_epoch: int) -> None:
+    """Drop what was written after `step`: those steps are taken again, the lines come out the same.
+
+    Lines before it that are gone, of the given runs every `per_epoch` steps, are warned of.
+
+    Raises:
+        CheckpointError: see `read`; nothing has been changed then.
+    """
+    kept = [(line, record) for line, record in _lines(path) if record["step"] <= step]
+    found = {(record["run"], record["step"]) for _, record in kept}
+    due = {(run, at) for run in runs for at in range(per_epoch, step + 1, per_epoch)}
+    if lost := len(due - found):
+        warnings.warn(
+            f"'{path}' has lost {lost} of the {len(due)} lines that led to step {step}: learning "
+            "curves will have gaps, the runs themselves are not affected.",
+            stacklevel=2,
+        )
+    write_atomically(path, b"".join(line for line, _ in kept))
+
+
+def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read '{path}' ({error.strerror}); check its permissions."
+        ) from error
+    whole = content.split(b"\n")[:-1]
+    return [(line + b"\n", _record(path, place, line)) for place, line in enumerate(whole, 1)]
+
+
+def _record(path: Path, place: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = {}
+    named = isinstance(record, dict) and isinstance(record.get("run"), str)
+    if not named or type(record.get("step")) is not int:
+        raise CheckpointError(
+            f"line {place} of '{path}' is no record of a run: the file is damaged, or not of "
+            "elbax. Remove that line to resume without it, or choose another folder."
+        )
+    return record
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.items()
+    }
