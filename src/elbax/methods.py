@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
+import numpy as np
 
 from elbax import bounds
 from elbax._checks import check_real
@@ -311,6 +313,20 @@ def describe(objective: Objective) -> str:
     return f"{name}({', '.join(arguments + warmups)})"
 
 
+def is_described(objective: Objective, text: str) -> bool:
+    """Whether a text says all of an objective: `parse` makes the same one of it.
+
+    >>> is_described(iwae(k=4), "iwae(k=4)"), is_described(iwae(k=4), "mine")
+    (True, False)
+    """
+    try:
+        (leaves, structure), (read, same) = map(jax.tree.flatten, (objective, parse(text)))
+    except InputError:
+        return False
+    # As the training program has them: 1 and 1.0 are the same beta.
+    return structure == same and list(map(np.float32, leaves)) == list(map(np.float32, read))
+
+
 def _named(generative: AbstractBound, inference: AbstractBound) -> tuple[str, list[str]]:
     if type(generative) is bounds.IWAE and type(inference) is bounds.MIWAE:
         if generative.num_samples == inference.num_samples:
@@ -362,4 +378,11 @@ def label(spec: str) -> str:
     return " ".join([head, *words])
 
 
-_SAID = ("gradient", "learn", "warmup", "alpha_warmup", "kl_weight")  # said in words, not numbers
+_SAID = (
+    "gradient",
+    "learn",
+    "warmup",
+    "alpha_warmup",
+    "kl_weight",
+    "id",
+)  # said in words, not numbers

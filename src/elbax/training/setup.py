@@ -14,10 +14,11 @@ import numpy as np
 from elbax import _keys
 from elbax._checks import check_real
 from elbax._errors import InputError
+from elbax._identity import fingerprint
 from elbax.data.checks import check_images, columns, to_float32, warn
 from elbax.data.dataset import Dataset
 from elbax.gradients import check_latents
-from elbax.methods import describe, parse
+from elbax.methods import describe, is_described, parse
 from elbax.models.build import build
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
@@ -71,7 +72,7 @@ def new_fleet(
     dataset = _under(_as_dataset(data), model)
     _check_data(dataset, config, model)
     fleet = _build_fleet(runs, named, dataset, model, config, origin, fleet_map)
-    identity = _identity(runs, dataset, model, config)
+    identity = _identity(runs, named, dataset, model, config)
     return runs, fleet, identity | ({} if origin is None else {"origin": origin.lineage})
 
 
@@ -81,13 +82,21 @@ def _named(objectives) -> dict[str, Objective]:
     if isinstance(objectives, Objective | str):
         objectives = [objectives]
     parsed = [parse(given) if isinstance(given, str) else given for given in objectives]
-    named = {describe(objective): objective for objective in parsed}
+    named = {_name_of(objective): objective for objective in parsed}
     if not named or len(named) < len(parsed):
         raise InputError(
             f"expected one or more different objectives; got {len(parsed)}, of which {len(named)} "
             "differ. Name each once; repeat runs with seeds."
         )
     return named
+
+
+def _name_of(objective: Objective) -> str:
+    """Its text, which for one of the user's own ends in a hash: two that differ have two names."""
+    text = describe(objective)
+    if is_described(objective, text):
+        return text
+    return f"{text[:-1]}, id={fingerprint(objective)[:8]})"
 
 
 def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
@@ -211,14 +220,15 @@ def model_builder(
     return lambda key: build(event_shape, model, key=key, data_mean=data_mean, data_sd=data_sd)
 
 
-def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
+def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
     """All that the runs' results depend on, as config.json holds it."""
     if isinstance(model, ModelConfig):
         described = dataclasses.asdict(model)
         if not model.is_standardized:
             del described["standardize"]  # as in folders from before there was such a thing
     else:
-        described = {"custom": getattr(model, "__qualname__", type(model).__qualname__)}
+        name = getattr(model, "__qualname__", type(model).__qualname__)
+        described = {"custom": name, "code": fingerprint(model)}
     return {
         "format": 1,
         "data": {
@@ -232,5 +242,18 @@ def _identity(runs, dataset: Dataset, model, config: TrainConfig) -> dict[str, A
         },
         "model": json.loads(json.dumps(described)),
         "train": dataclasses.asdict(config),
-        "runs": [{"name": run.name, **dataclasses.asdict(run)} for run in runs],
+        "runs": [
+            {"name": run.name, **dataclasses.asdict(run)} | _own(run.method, named[run.method])
+            for run in runs
+        ],
     }
+
+
+def _own(name: str, objective: Objective) -> dict[str, str]:
+    """What an objective is that its name does not tell; of one that cannot be told, its name."""
+    if is_described(objective, name):
+        return {}
+    try:
+        return {"objective": fingerprint(objective)}
+    except InputError:
+        return {"objective": name}

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import itertools
 import json
+import threading
 import weakref
 from pathlib import Path
 
@@ -287,6 +288,67 @@ def test_only_so_many_programs_are_kept():
         build(f"vae(m={k + 1})", model=linear)
     gc.collect()
     assert dead() is None
+
+
+def own(function) -> elbax.Objective:
+    return elbax.Objective(*[bounds.Custom(function, num_samples=4)] * 2)
+
+
+def tempered(power: float) -> elbax.Objective:
+    return own(lambda log_w: power * jnp.max(log_w))
+
+
+def test_own_objectives_that_differ_in_a_lambda_are_two(tmp_path):
+    runs, fleet, _ = build([tempered(1.0), tempered(0.5)], model=linear)
+    assert len({run.name for run in runs}) == 2
+    assert all(run.method.startswith("custom(function=<lambda>, t=4, id=") for run in runs)
+    fleet.advance(1)
+    halves = [float(state.sums.bound) for state in fleet.states]
+    assert halves[1] == pytest.approx(halves[0] / 2, rel=1e-5)
+    with pytest.raises(elbax.InputError, match="got 2, of which 1 differ"):
+        build([tempered(1.0), tempered(1.0)], model=linear)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_folder_of_one_own_objective_is_not_resumed_as_another(tmp_path, named):
+    def given(power):
+        return {"mine": tempered(power)} if named else tempered(power)
+
+    options = {"model": linear, "directory": tmp_path, "resume": True, "epochs": 1}
+    train(given(1.0), **options)
+    train(given(1.0), **options)
+    with pytest.raises(elbax.CheckpointError, match=r"already holds another .*runs\.0\.\w+: "):
+        train(given(0.5), **options)
+
+
+def test_a_folder_of_one_own_model_is_not_resumed_as_another(tmp_path):
+    def builder(latents):
+        return lambda key: elbax.linear_gaussian(6, latents, key=key)
+
+    identities = [build(model=builder(latents))[2] for latents in (2, 2, 3)]
+    assert identities[0] == identities[1]
+    assert identities[0]["model"]["custom"] == identities[2]["model"]["custom"]
+    assert identities[0]["model"]["code"] != identities[2]["model"]["code"]
+
+
+def test_what_cannot_be_told_apart_has_to_be_named():
+    thing = threading.Lock()
+    odd = own(lambda log_w: jnp.max(log_w) if thing else jnp.min(log_w))
+    with pytest.raises(elbax.InputError, match=r"cannot tell .* Name it"):
+        build(odd, model=linear)
+    assert build({"mine": odd}, model=linear)[0][0].method == "mine"
+
+
+def test_the_names_of_known_methods_are_all_of_their_identity():
+    texts = ["ciwae(k=4, beta=1.0)", "piwae(m=2, k=2, gradient=dreg)", "iwae(k=4, warmup=3)"]
+    for objective in (texts, {text: parse(text) for text in texts}):
+        _, _, identity = build(objective, model=linear)
+        assert [run["method"] for run in identity["runs"]] == [
+            "ciwae(k=4, beta=1)" if objective is texts else texts[0],
+            *texts[1:],
+        ]
+        keys = [set(run) for run in identity["runs"]]
+        assert keys == [{"name", "method", "seed", "learning_rate"}] * 3
 
 
 def test_unequal_numbers_of_samples_are_refused():
