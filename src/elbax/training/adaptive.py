@@ -177,7 +177,7 @@ def initial_adaptive(
         baseline = Baseline(network, _BASELINE_ADAM.init(eqx.filter(network, eqx.is_array)), *zeros)
     if needs.learns:
         start = 0.5 if objective.learned is None else objective.learned.start
-        logit = jax.scipy.special.logit(jnp.asarray(start, jnp.float32))
+        logit = jax.scipy.special.logit(jnp.asarray(start, float))
         moments = _no_moments(params) if needs.noise else None
         learned = LearnedNumber(logit, _NUMBER_ADAM.init(logit), jnp.zeros(()), moments)
     return Adaptive(baseline, learned)

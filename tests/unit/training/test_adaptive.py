@@ -274,3 +274,13 @@ def test_the_first_step_of_nvil_moves_no_inference_parameter():
     assert bits(eqx.filter(fleet.model(0).generative, eqx.is_array)) != generative_bits
     fleet.advance(1)
     assert bits(eqx.filter(fleet.model(0).inference, eqx.is_array)) != before_bits
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("learn", ["noise", "ascend"])
+def test_a_number_is_learned_in_double_precision_too(learn):
+    _, fleet, _ = build(f"ciwae(k=4, beta=0.25, learn={learn})", epochs=2)
+    before = jax.tree.map(lambda leaf: leaf.dtype, fleet.states[0])
+    fleet.advance(2)
+    assert jax.tree.map(lambda leaf: leaf.dtype, fleet.states[0]) == before
+    assert fleet.states[0].adaptive.learned.logit.dtype == np.float64
