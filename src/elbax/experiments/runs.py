@@ -1,7 +1,11 @@
 """Trained runs as they lie in a folder: load them, evaluate them, write what was found."""
 
+import hashlib
 import io
+import json
+import os
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,7 @@ from elbax.training.config import RunSpec
 from elbax.training.folder import (
     identity_of,
     json_bytes,
+    load_newest,
     newest_checkpoint,
     read_account,
     read_config,
@@ -50,6 +55,9 @@ class Runs:
     models: tuple[Model, ...]
     status: tuple[str, ...]
     epochs_done: int
+    steps_done: int
+    checkpoint: str
+    """The hash of the states that the models are of."""
 
     def index_of(self, name: str | None) -> int:
         """Where a run stands; the first if no name is given.
@@ -75,29 +83,33 @@ def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
     """
     path = Path(path)
     config = read_config(path)
-    newest = newest_checkpoint(path)
-    if newest is None:
+    try:
+        specs = [
+            RunSpec(one["method"], one["seed"], one["learning_rate"]) for one in config["runs"]
+        ]
+        shape, per_epoch = tuple(config["data"]["event_shape"]), config["data"]["steps_per_epoch"]
+        build = model or model_builder(model_config_of(config), shape)
+    except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"folder '{path}' holds no checkpoint yet; train it further with --resume."
-        )
-    build = model or model_builder(model_config_of(config), tuple(config["data"]["event_shape"]))
+            f"'{path / 'config.json'}' is not one that elbax wrote ({error}); give another folder."
+        ) from error
     like = build(jax.random.key(0))
     expected = {
         "params": eqx.filter(like, eqx.is_inexact_array),
         "status": jnp.zeros((), jnp.int32),
         "step": jnp.zeros((), jnp.int32),
     }
-    states = checkpoints.load(newest, expected, identity=identity_of(config), partial=True)
+    file, states = load_newest(path, expected, identity=identity_of(config))
     static = eqx.filter(like, eqx.is_inexact_array, inverse=True)
     return Runs(
         path=path,
         config=config,
-        specs=tuple(
-            RunSpec(run["method"], run["seed"], run["learning_rate"]) for run in config["runs"]
-        ),
+        specs=tuple(specs),
         models=tuple(eqx.combine(state["params"], static) for state in states),
         status=tuple(STATUS[int(state["status"])] for state in states),
-        epochs_done=int(states[0]["step"]) // max(1, config["data"]["steps_per_epoch"]),
+        epochs_done=int(states[0]["step"]) // max(1, per_epoch),
+        steps_done=int(states[0]["step"]),
+        checkpoint=checkpoints.content_hash(file),
     )
 
 
@@ -128,6 +140,8 @@ def origin_of(runs: Runs, seeds: Sequence[int] = (0,), *, name: str | None = Non
         "epochs": runs.epochs_done,
         "configuration": identity_of(runs.config),
     }
+    if runs.steps_done % max(1, runs.config["data"]["steps_per_epoch"]):
+        lineage["steps"] = runs.steps_done  # stopped within an epoch
     if "origin" in runs.config:
         lineage["origin"] = runs.config["origin"]
     return Origin([runs.models[index] for index in chosen], lineage)
@@ -204,8 +218,10 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, N]`; of images `ssim [R, N]`), images.npz pictures. The test data are binarised
-    once, by `seed`, the same for every run.
+    `finite [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two are also kept
+    under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
+    results-k1-64-n360-seed0.json. Each says its setting and the hash of the checkpoint it is of.
+    The test data are binarised once, by `seed`, the same for every run.
 
     Args:
         runs: from `load_runs`.
@@ -234,6 +250,7 @@ def evaluate_runs(
         evaluations.append(found)
         if similar is not None:
             similarities.append(similar)
+    setting = setting_of(ks, len(x), seed) | {"checkpoint": runs.checkpoint}
     results = {
         "format": 1,
         "elbax": __version__,
@@ -245,28 +262,112 @@ def evaluate_runs(
             "binarise": dataset.binarise,
             "held_out": dataset.test is not dataset.train,
         },
-        "evaluation": {"ks": sorted(set(ks)), "num_data": len(x), "seed": seed}
-        | {"seconds": time.perf_counter() - begun},
+        "evaluation": setting | {"seconds": time.perf_counter() - begun},
         "training": {
             "epochs": runs.epochs_done,
-            "steps": runs.epochs_done * runs.config["data"]["steps_per_epoch"],
+            "steps": runs.steps_done,
             **read_account(runs.path),
         },
         "runs": entries,
     }
     if not write:
         return results
-    write_arrays(
-        runs.path / "per_datum.npz",
-        bounds=np.stack([found.bounds for found in evaluations]),
-        finite=np.stack([found.finite for found in evaluations]),
-        **({"ssim": np.stack(similarities)} if similarities else {}),
-    )
-    write_atomically(runs.path / "results.json", json_bytes(results))
+    arrays = {
+        "bounds": np.stack([found.bounds for found in evaluations]),
+        "finite": np.stack([found.finite for found in evaluations]),
+    } | ({"ssim": np.stack(similarities)} if similarities else {})
+    _write_results(runs.path, setting, results, arrays)
     if len(dataset.event_shape) == 2:
         shown = dataset.intensities("test")[:_NUM_SHOWN]
-        _write_images(runs.path / "images.npz", shown, pictures)
+        _write_images(runs.path / "images.npz", shown, pictures, setting)
     return results
+
+
+def setting_of(ks: Sequence[int], num_data: int, seed: int) -> dict[str, Any]:
+    """What an evaluation depends on beside the runs, as results.json has it."""
+    return {"ks": sorted(set(ks)), "num_data": num_data, "seed": seed}
+
+
+def setting_files(folder: Path, setting: dict[str, Any]) -> tuple[Path, Path]:
+    """Where the results and the arrays of one setting are kept.
+
+    >>> [path.name for path in setting_files(Path(), setting_of((1, 64), 360, 0))]
+    ['results-k1-64-n360-seed0.json', 'per_datum-k1-64-n360-seed0.npz']
+    """
+    ks = "-".join(map(str, setting["ks"]))
+    if len(ks) > 100:  # a name has room for 255 characters
+        ks = hashlib.sha256(ks.encode()).hexdigest()[:16]
+    name = f"k{ks}-n{setting['num_data']}-seed{setting['seed']}"
+    return folder / f"results-{name}.json", folder / f"per_datum-{name}.npz"
+
+
+def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any], Path] | None:
+    """The results of one setting for the runs as they are now, and the file with their arrays.
+
+    Returns:
+        None where there are none.
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        return None
+    latest = (folder / "results.json", folder / "per_datum.npz")
+    for results, arrays in (setting_files(folder, setting), latest):
+        try:
+            content = json.loads(results.read_text(encoding="utf-8"))
+            evaluation, _ = content["evaluation"], content["runs"][0]["metrics"]
+            found = {name: evaluation[name] for name in setting}
+            if "checkpoint" in evaluation:
+                current = evaluation["checkpoint"] == checkpoints.content_hash(newest)
+                current = current and evaluation_of(arrays) == setting_stamp(evaluation)
+            else:  # written by an earlier elbax
+                current = results.stat().st_mtime >= newest.stat().st_mtime and arrays.exists()
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if found == setting and current:
+            return content, arrays
+    return None
+
+
+def _write_results(folder: Path, setting: dict, results: dict, arrays: dict) -> None:
+    _keep_earlier(folder)
+    own_results, own_arrays = setting_files(folder, setting)
+    for path in (own_arrays, folder / "per_datum.npz"):
+        write_arrays(path, **arrays, setting=np.array(setting_stamp(setting)))
+    for path in (own_results, folder / "results.json"):
+        write_atomically(path, json_bytes(results))
+
+
+def _keep_earlier(folder: Path) -> None:
+    """Give results of an earlier elbax the name of their setting before they are replaced."""
+    try:
+        setting = json.loads((folder / "results.json").read_text())["evaluation"]
+        own_results, own_arrays = setting_files(folder, setting)
+        if "checkpoint" not in setting and not own_results.exists():
+            os.replace(folder / "per_datum.npz", own_arrays)
+            os.replace(folder / "results.json", own_results)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def setting_stamp(evaluation: dict[str, Any]) -> str:
+    """What lies beside arrays, to tell which evaluation of which checkpoint they are of."""
+    named = {name: evaluation.get(name) for name in ("ks", "num_data", "seed", "checkpoint")}
+    return json.dumps(named, sort_keys=True)
+
+
+def evaluation_of(path: Path) -> str | None:
+    """The stamp of a file of arrays; None where it has none or cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return str(archive["setting"]) if "setting" in archive.files else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of every datum, by name, `[R, ..]`."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files if name != "setting"}
 
 
 def _describe(runs, index, spec, dataset, x, evaluation, seed):
@@ -312,12 +413,13 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _write_images(path: Path, originals: np.ndarray, pictures: list) -> None:
+def _write_images(path: Path, originals: np.ndarray, pictures: list, setting: dict) -> None:
     write_arrays(
         path,
         originals=originals.astype(np.float32),
         reconstructions=np.stack([rebuilt for rebuilt, _ in pictures]).astype(np.float32),
         samples=np.stack([drawn for _, drawn in pictures]).astype(np.float32),
+        setting=np.array(setting_stamp(setting)),
     )
 
 

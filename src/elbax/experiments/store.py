@@ -1,21 +1,21 @@
 """Runs on disk, shared between studies: found by their configuration, trained once, resumed.
 
 A store is a folder of run folders, such as `elbax train` writes; what lies there is used whoever
-trained it.
+trained it. Several processes share one: what another is working on is waited for.
 """
 
 import hashlib
-import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from elbax._errors import CheckpointError
+from elbax._errors import CheckpointError, StoppedError
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate
@@ -23,18 +23,24 @@ from elbax.experiments.plan import PlannedRun, fleets, folder_name, with_starts
 from elbax.experiments.runs import (
     Runs,
     evaluate_runs,
+    find_results,
     load_runs,
     model_config_of,
     origin_of,
+    read_arrays,
+    setting_of,
 )
 from elbax.models.interface import Model
+from elbax.training import checkpoints, metrics
+from elbax.training.claims import FolderInUseError, claimed
 from elbax.training.config import TrainConfig
-from elbax.training.fit import Look, fit
+from elbax.training.fit import FitResult, Look, fit
 from elbax.training.folder import identity_of, newest_checkpoint, read_config
 
 _MONITORED = 100  # held-out data of the learning curves
 _MONITORED_KS = (64, 512)
 _CHECKPOINT_SECONDS = 10.0  # what an interrupted study may lose
+_WAIT_SECONDS = 1.0  # between two looks at what another process is doing
 _LOOKS = 20  # at held-out data while a run trains, about
 
 Told = Callable[[str, float], None]  # (what is done, fraction of it)
@@ -56,10 +62,21 @@ class FoundRun:
         plan: what was asked for.
         folder: where it lies.
         entry: its part of results.json.
+        results: the whole of it.
     """
 
-    def __init__(self, plan: PlannedRun, folder: Path, entry: dict[str, Any], row: int):
-        self.plan, self.folder, self.entry, self._row = plan, folder, entry, row
+    def __init__(
+        self,
+        plan: PlannedRun,
+        folder: Path,
+        entry: dict[str, Any],
+        row: int,
+        *,
+        results: dict[str, Any],
+        arrays: Path,
+    ):
+        self.plan, self.folder, self.entry, self.results = plan, folder, entry, results
+        self._row, self._file = row, arrays
 
     @property
     def ok(self) -> bool:
@@ -73,8 +90,7 @@ class FoundRun:
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
-        with np.load(self.folder / "per_datum.npz", allow_pickle=False) as archive:
-            return {name: archive[name][self._row] for name in archive.files}
+        return {name: array[self._row] for name, array in read_arrays(self._file).items()}
 
     def per_datum(self, name: str) -> np.ndarray:
         """A metric of every test datum `[N]`: iwae_K, gap_K, log_p_hat or ssim."""
@@ -88,15 +104,9 @@ class FoundRun:
         return bound - bounds[max(bounds)] if kind == "gap" else bound
 
     @cached_property
-    def results(self) -> dict[str, Any]:
-        """The whole results.json of its folder."""
-        return json.loads((self.folder / "results.json").read_text())
-
-    @cached_property
     def curve(self) -> list[dict[str, Any]]:
         """Its lines of metrics.jsonl, by epoch."""
-        lines = (self.folder / "metrics.jsonl").read_text().splitlines()
-        records = [json.loads(line) for line in lines]
+        records = metrics.read(self.folder / "metrics.jsonl")
         return [record for record in records if record["run"] == self.plan.name]
 
     @cached_property
@@ -112,10 +122,18 @@ class Store:
     Args:
         root: the folder; made when something is trained.
         data_dir: where data sets are looked for.
+        train: `elbax.fit`, or one that can be told to stop.
     """
 
-    def __init__(self, root: Path, *, data_dir: str | None = None):
+    def __init__(
+        self,
+        root: Path,
+        *,
+        data_dir: str | None = None,
+        train: Callable[..., FitResult] = fit,
+    ):
         self.root = root
+        self._train = train
         self._data_dir = data_dir
         self._datasets: dict[str, Dataset] = {}
         self._fingerprints: dict[str, str] = {}
@@ -132,14 +150,31 @@ class Store:
         return [run for run in with_starts(runs) if not self._is_finished(self._place(run))]
 
     def train(self, runs: Sequence[PlannedRun], told: Told) -> None:
-        """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped."""
-        for fleet in fleets(self.missing(runs)):
-            begun = {folder for run in fleet if (folder := self._place(run)) is not None}
-            for folder in begun:
-                self._resume(folder, fleet[0], told)
-            rest = self.missing(fleet)
-            for members in fleets([run for run in rest if run in fleet]):
-                self._fit(self._new_folder(members), members, told, resume=False)
+        """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped.
+
+        A fleet that another process has is left to it; the others go on meanwhile.
+
+        Raises:
+            StoppedError: the trainer was told to stop; what was trained is saved.
+        """
+        while left := fleets(self.missing(runs)):
+            held = [reason for fleet in left if (reason := self._train_fleet(fleet, told))]
+            if len(held) == len(left):
+                told(f"waiting: {held[0]}", 0.0)
+                time.sleep(_WAIT_SECONDS)
+
+    def _train_fleet(self, fleet: list[PlannedRun], told: Told) -> str:
+        """Train what is missing of a fleet, or say why that has to wait."""
+        if fleet[0].start is not None and self.missing([run.start for run in fleet if run.start]):
+            return "runs to start from are not trained yet"
+        held = ""
+        begun = {folder: None for run in fleet if (folder := self._place(run)) is not None}
+        for folder in begun:
+            held = held or self._fit(folder, self._members(folder, fleet[0]), told)
+        rest = [run for run in self.missing(fleet) if run in fleet and self._place(run) is None]
+        for members in fleets(rest):
+            held = self._fit(self._new_folder(members), members, told) or held
+        return held
 
     def evaluate(self, runs: Sequence[PlannedRun], budget: Budget, told: Told) -> list[FoundRun]:
         """Every run with its evaluation, in order; folders evaluated before are not again."""
@@ -147,27 +182,38 @@ class Store:
         for run in runs:
             folder = self._place(run)
             assert folder is not None, "train before evaluating"
-            self._evaluate(folder, run, budget, told)
-            content = json.loads((folder / "results.json").read_text())
-            names = [entry["name"] for entry in content["runs"]]
-            row = names.index(run.name)
-            found.append(FoundRun(run, folder, content["runs"][row], row))
+            content, arrays = self._evaluate(folder, run, budget, told)
+            row = [entry["name"] for entry in content["runs"]].index(run.name)
+            entry = content["runs"][row]
+            found.append(FoundRun(run, folder, entry, row, results=content, arrays=arrays))
         return found
 
-    def _evaluate(self, folder: Path, run: PlannedRun, budget: Budget, told: Told) -> None:
+    def _evaluate(
+        self, folder: Path, run: PlannedRun, budget: Budget, told: Told
+    ) -> tuple[dict[str, Any], Path]:
+        """The results of a folder under a budget, and the file with their arrays."""
         dataset = self.dataset(run.data)
         num_data = min(budget.num_data or len(dataset.test), len(dataset.test))
-        wanted = {"ks": sorted(budget.ks), "num_data": num_data, "seed": budget.seed}
-        if _evaluated_as(folder, wanted):
-            return
+        wanted = setting_of(budget.ks, num_data, budget.seed)
+        while (found := find_results(folder, wanted)) is None:
+            try:
+                with claimed(folder):
+                    # Another process may have done it while this one asked for the folder.
+                    if find_results(folder, wanted) is None:
+                        self._evaluate_now(folder, dataset, wanted, told)
+            except FolderInUseError as error:
+                told(f"waiting: {error}", 0.0)
+                time.sleep(_WAIT_SECONDS)
+        return found
+
+    @staticmethod
+    def _evaluate_now(folder: Path, dataset: Dataset, wanted: dict[str, Any], told: Told) -> None:
         loaded = load_runs(folder)
         total = len(loaded.specs)
         evaluate_runs(
             loaded,
             dataset,
-            ks=budget.ks,
-            num_data=num_data,
-            seed=budget.seed,
+            **wanted,
             progress=lambda index, done: told(f"evaluating {folder.name}", (index + done) / total),
         )
 
@@ -193,6 +239,7 @@ class Store:
                     one["method"] == run.method
                     and one["seed"] == run.seed
                     and one["learning_rate"] is None
+                    and "objective" not in one  # which would be the user's own, of that name
                     for one in config["runs"]
                 )
             )
@@ -224,7 +271,7 @@ class Store:
             return False
         config = read_config(folder)
         total = config["train"]["epochs"] * config["data"]["steps_per_epoch"]
-        return newest.stem == f"step-{total:010d}"
+        return newest.stem == f"step-{total:010d}" and _is_whole(newest)
 
     def _new_folder(self, members: Sequence[PlannedRun]) -> Path:
         """A folder of its own for these runs, the same whenever they are asked for."""
@@ -232,34 +279,41 @@ class Store:
         digest = hashlib.sha256(described.encode()).hexdigest()[:8]
         return self.root / f"{folder_name(members)}-{digest}"
 
-    def _resume(self, folder: Path, like: PlannedRun, told: Told) -> None:
-        """Go on with all runs that a begun folder holds."""
-        members = [
+    @staticmethod
+    def _members(folder: Path, like: PlannedRun) -> list[PlannedRun]:
+        """All runs that a begun folder holds, in its order."""
+        return [
             PlannedRun(like.data, run["method"], run["seed"], like.model, like.train, like.start)
             for run in read_config(folder)["runs"]
         ]
-        self._fit(folder, members, told, resume=True)
 
-    def _fit(self, folder: Path, members: Sequence[PlannedRun], told: Told, *, resume: bool):
+    def _fit(self, folder: Path, members: Sequence[PlannedRun], told: Told) -> str:
+        """Train a folder's runs to the end, or say who is doing it."""
         run = members[0]
         seeds = tuple(dict.fromkeys(one.seed for one in members))
         methods = list(dict.fromkeys(one.method for one in members))
         dataset = self.dataset(run.data)
         told(f"training {folder.name}", 0.0)
-        fit(
-            methods,
-            dataset,
-            model=run.model,
-            config=run.train,
-            seeds=seeds,
-            origin=None if run.start is None else self._origin(run.start, seeds),
-            directory=folder,
-            resume=resume,
-            checkpoint_seconds=_CHECKPOINT_SECONDS,
-            monitor=_monitor(dataset),
-            monitor_every=max(1, run.train.epochs // _LOOKS),
-            progress=lambda p: told(f"training {folder.name}", p.step / p.num_steps),
-        )
+        try:
+            result = self._train(
+                methods,
+                dataset,
+                model=run.model,
+                config=run.train,
+                seeds=seeds,
+                origin=None if run.start is None else self._origin(run.start, seeds),
+                directory=folder,
+                resume=True,
+                checkpoint_seconds=_CHECKPOINT_SECONDS,
+                monitor=_monitor(dataset),
+                monitor_every=max(1, run.train.epochs // _LOOKS),
+                progress=lambda p: told(f"training {folder.name}", p.step / p.num_steps),
+            )
+        except FolderInUseError as error:
+            return str(error)
+        if not result.finished:
+            raise StoppedError(f"stopped; what was trained is saved in '{folder}'.")
+        return ""
 
     def _origin(self, start: PlannedRun, seeds: Sequence[int]):
         place = self._place(start)
@@ -272,28 +326,22 @@ class Store:
 def _only(runs: Runs, names: Sequence[str]) -> Runs:
     """The runs of these names alone."""
     rows = [runs.index_of(name) for name in names]
-    return Runs(
-        path=runs.path,
-        config=runs.config,
+    return replace(
+        runs,
         specs=tuple(runs.specs[row] for row in rows),
         models=tuple(runs.models[row] for row in rows),
         status=tuple(runs.status[row] for row in rows),
-        epochs_done=runs.epochs_done,
     )
 
 
-def _evaluated_as(folder: Path, wanted: dict[str, Any]) -> bool:
-    """Whether a folder holds this evaluation of the runs as they are now."""
-    results = folder / "results.json"
-    newest = newest_checkpoint(folder)
-    try:
-        content = json.loads(results.read_text())
-        settings = {name: content["evaluation"][name] for name in wanted}
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    if newest is None or not (folder / "per_datum.npz").exists():
-        return False
-    return settings == wanted and results.stat().st_mtime >= newest.stat().st_mtime
+def _is_whole(checkpoint: Path) -> bool:
+    stat = checkpoint.stat()
+    return _was_whole(checkpoint, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _was_whole(checkpoint: Path, _mtime: int, _size: int) -> bool:
+    return checkpoints.is_whole(checkpoint)
 
 
 def _monitor(dataset: Dataset):

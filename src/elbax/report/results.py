@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elbax._errors import InputError
+from elbax.experiments.runs import setting_stamp
 
 FORMAT = 1
 
@@ -98,6 +99,7 @@ def read(run_dir: str | Path) -> RunResults:
         raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
     metrics = _metrics(folder / "metrics.jsonl", train)
     images = _images(folder / "images.npz", len(results["runs"]), evaluate)
+    _check_pair(images, results["evaluation"], folder / "images.npz", evaluate)
     return RunResults(
         results,
         metrics,
@@ -219,6 +221,16 @@ def _measured(path: Path, key: str, command: str) -> dict[str, Any] | None:
     if not known or not isinstance(content.get(key), list) or not content[key]:
         raise InputError(f"expected '{path}' as `{command}` writes it; measure it again.")
     return content
+
+
+def _check_pair(images: dict | None, evaluation: dict, path: Path, cure: str) -> None:
+    """Refuse pictures of another evaluation than the results; earlier files say nothing of it."""
+    if images is None or (stamp := images.pop("setting", None)) is None:
+        return
+    if "checkpoint" in evaluation and str(stamp) != setting_stamp(evaluation):
+        raise InputError(
+            f"'{path}' and the results.json beside it are of different evaluations; {cure}."
+        )
 
 
 def _images(path: Path, num_runs: int, cure: str) -> dict[str, np.ndarray] | None:

@@ -34,7 +34,8 @@ def planted(
     metrics |= {"log_p_hat": metrics["iwae_5000"], "active_units": sum(units), "ssim": 0.7}
     errors = {name: 0.1 for name in metrics}
     entry = {"status": status, "metrics": metrics, "active_units": list(units)}
-    run = FoundRun(plan, Path("planted"), entry | {"standard_errors": errors}, 0)
+    entry = entry | {"standard_errors": errors}
+    run = FoundRun(plan, Path("planted"), entry, 0, results={}, arrays=Path())
     similar = np.clip(0.7 + 0.001 * own, 0, 1)
     run.__dict__ |= {
         "_arrays": {"bounds": np.stack([values[k] for k in KS]), "ssim": similar},

@@ -9,7 +9,14 @@ import pytest
 
 import elbax
 from elbax._errors import CheckpointError, DataError, InputError
-from elbax.experiments.runs import evaluate_runs, load_data_of, load_runs
+from elbax.experiments.runs import (
+    evaluate_runs,
+    evaluation_of,
+    find_results,
+    load_data_of,
+    load_runs,
+    setting_of,
+)
 from elbax.training.folder import newest_checkpoint
 
 CONFIG = elbax.TrainConfig(epochs=1, batch_size=100)
@@ -55,6 +62,59 @@ def test_results_are_those_of_evaluate(trained):
         assert images["reconstructions"].shape == (2, 20, 8, 8)
         assert images["samples"].shape == (2, 20, 8, 8)
     assert -1 <= results["runs"][0]["metrics"]["ssim"] <= 1
+
+
+def test_results_of_every_setting_are_kept_and_say_what_they_are_of(trained, tmp_path):
+    _, _, data = trained
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0], folder)
+    for file in (*folder.glob("results*"), *folder.glob("per_datum*")):
+        file.unlink()
+    runs = load_runs(folder)
+    settings = [{"ks": (1, 4), "num_data": 30}, {"ks": (1, 4), "num_data": 20, "seed": 1}]
+    written = [evaluate_runs(runs, data, **setting) for setting in settings]
+    for name, setting, results in zip(("n30-seed0", "n20-seed1"), settings, written, strict=True):
+        kept = json.loads((folder / f"results-k1-4-{name}.json").read_text())
+        assert kept == results
+        assert kept["evaluation"]["checkpoint"] == runs.checkpoint
+        with np.load(folder / f"per_datum-k1-4-{name}.npz", allow_pickle=False) as arrays:
+            said = json.loads(str(arrays["setting"]))
+            assert arrays["bounds"].shape == (2, 2, setting["num_data"])
+        assert said == {name: kept["evaluation"][name] for name in said}
+        assert set(said) == {"ks", "num_data", "seed", "checkpoint"}
+    # The latest, under the names that the report reads.
+    assert json.loads((folder / "results.json").read_text()) == written[1]
+    assert evaluation_of(folder / "per_datum.npz") == evaluation_of(folder / "images.npz")
+    wanted = setting_of((4, 1), 30, 0)
+    assert find_results(folder, wanted)[0] == written[0]
+    # A file of another evaluation under this name, or of another checkpoint, is not taken.
+    shutil.copy(folder / "per_datum.npz", folder / "per_datum-k1-4-n30-seed0.npz")
+    assert find_results(folder, wanted) is None
+    assert find_results(folder, setting_of((1, 4), 21, 1)) is None
+
+
+def test_results_of_an_earlier_version_are_found_and_kept(trained, tmp_path):
+    _, _, data = trained
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0], folder)
+    results = evaluate_runs(load_runs(folder), data, ks=(1, 4), num_data=25)
+    del results["evaluation"]["checkpoint"]
+    results["runs"][0]["label"] = "of an earlier version"
+    for file in folder.glob("*-k1-4-n25-*"):
+        file.unlink()
+    (folder / "results.json").write_text(json.dumps(results))
+    wanted = setting_of((1, 4), 25, 0)
+    assert find_results(folder, wanted)[0] == results
+    evaluate_runs(load_runs(folder), data, ks=(1, 8), num_data=25)
+    assert find_results(folder, wanted)[0] == results
+    assert find_results(folder, setting_of((1, 8), 25, 0)) is not None
+
+
+def test_an_odd_configuration_is_refused(tmp_path):
+    for text in ("{}", '{"runs": 3}', '{"runs": [{}], "model": 3, "data": []}'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(CheckpointError, match="is not one that elbax wrote"):
+            load_runs(tmp_path)
 
 
 def test_the_data_of_the_runs_come_back_and_must_be_unchanged(trained, tmp_path):

@@ -1,14 +1,20 @@
 """A store finds runs by what they are, trains the rest, and goes on after an interruption."""
 
 import json
+import shutil
+import threading
 from dataclasses import replace
 
 import pytest
 
+import elbax
+from elbax._errors import CheckpointError, StoppedError
 from elbax.experiments.plan import grid
 from elbax.experiments.store import Budget, Store
 from elbax.models.config import ModelConfig
+from elbax.training.claims import claimed
 from elbax.training.config import TrainConfig
+from elbax.training.folder import newest_checkpoint
 
 MODEL = ModelConfig(hidden=(4,), latents=2)
 TRAIN = TrainConfig(epochs=2, batch_size=400)
@@ -54,6 +60,91 @@ def test_what_is_there_is_neither_trained_nor_evaluated_again(trained):
         assert (run.per_datum("gap_1") == run.per_datum("iwae_1") - run.per_datum("iwae_8")).all()
         assert run.per_datum("ssim").shape == (20,)
         assert [record["epoch"] for record in run.curve] == [1, 2]
+
+
+def test_evaluations_of_several_settings_lie_side_by_side(trained):
+    store = Store(trained)
+    other = store.evaluate(RUNS, Budget((1, 4), 20), quiet)
+    before = stamps(trained)
+    found = store.evaluate(RUNS, BUDGET, quiet)
+    assert store.evaluate(RUNS, Budget((1, 4), 20), quiet)[0].entry == other[0].entry
+    assert stamps(trained) == before
+    assert [run.results["evaluation"]["ks"] for run in (found[0], other[0])] == [[1, 8], [1, 4]]
+    for run, k in ((found[1], 8), (other[1], 4)):
+        assert run.per_datum("log_p_hat").mean() == pytest.approx(run.metric(f"iwae_{k}"), rel=1e-5)
+    latest = json.loads((found[0].folder / "results.json").read_text())
+    assert latest["evaluation"]["ks"] == [1, 4]
+
+
+def test_several_processes_share_a_store(tmp_path):
+    """Threads stand for them: a claim tells two openings of a folder apart, not two processes."""
+    fits, failures = [], []
+
+    def counted(*arguments, **options):
+        result = elbax.fit(*arguments, **options)
+        fits.append(len(result.metrics))
+        return result
+
+    def work():
+        try:
+            store = Store(tmp_path, train=counted)
+            store.train(RUNS[:1], quiet)
+            [found] = store.evaluate(RUNS[:1], BUDGET, quiet)
+            assert found.ok
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sum(fits) == TRAIN.epochs  # trained once, whoever did it
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_another_process_trains_is_waited_for_and_the_rest_goes_on(tmp_path, monkeypatch):
+    store, said = Store(tmp_path), []
+    others = [replace(run, train=replace(TRAIN, epochs=1)) for run in RUNS[:1]]
+    busy = claimed(store._new_folder(RUNS[:1]))
+    monkeypatch.setattr("elbax.experiments.store._WAIT_SECONDS", 0)
+    busy.__enter__()
+
+    def told(what, done):
+        said.append(what)
+        if what.startswith("waiting"):
+            assert store.missing([*RUNS[:1], *others]) == RUNS[:1]
+            busy.__exit__(None, None, None)
+
+    store.train([*RUNS[:1], *others], told)
+    assert sum(what.startswith("waiting: folder") for what in said) == 1
+    assert store.missing([*RUNS[:1], *others]) == []
+
+
+def test_a_trainer_that_is_told_to_stop_ends_the_store_and_it_goes_on_later(tmp_path):
+    def stopped(*arguments, **options):
+        return elbax.fit(*arguments, stop=lambda: True, **options)
+
+    with pytest.raises(StoppedError, match="what was trained is saved"):
+        Store(tmp_path, train=stopped).train(RUNS[:1], quiet)
+
+
+def test_a_last_checkpoint_that_is_damaged_is_trained_again(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "copy")
+    [folder] = [path for path in (tmp_path / "copy").iterdir() if "own-t4" in path.name]
+    newest = newest_checkpoint(folder)
+    for older in set(newest.parent.iterdir()) - {newest}:  # there is one on a slow machine
+        older.unlink()
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:-1])
+    store = Store(tmp_path / "copy")
+    assert store.missing(RUNS) == RUNS
+    with pytest.raises(CheckpointError, match="truncated or damaged"):
+        store.train(RUNS, quiet)  # it was the only one
+    newest.write_bytes(whole)
+    assert store.missing(RUNS) == []
 
 
 def test_runs_of_another_kind_are_not_taken_for_these(trained):
