@@ -13,6 +13,7 @@ from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
+from elbax.cli.training import check_trained, run_folder, train_in, trained_text
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import check_ks, evaluate
@@ -30,7 +31,7 @@ from elbax.experiments.runs import (
 )
 from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
-from elbax.training.fit import FitResult, Look, Monitor, fit
+from elbax.training.fit import FitResult, Look, Monitor
 from elbax.training.folder import read_config
 from elbax.training.origin import Origin
 
@@ -40,15 +41,13 @@ _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
 
 def train(options: o.Train) -> Outcome:
     """Train one method."""
+    method = _method(options)
+    folder = run_folder(options, method)
     with Reporter() as reporter:
-        result = _fit([_method(options)], options, reporter)
-    content = _trained(result, options.run.out)
-    lines = [
-        f"{run.name}: {status}, bound {_last(result, run.name, 'bound'):.2f} nats per datum"
-        for run, status in zip(result.runs, result.status, strict=True)
-    ]
-    lines.append(f"Next: elbax evaluate {options.run.out}")
-    return Outcome(content, "\n".join(lines))
+        result = _fit([method], options, folder, reporter)
+    check_trained(result, folder)
+    text = f"{trained_text(result, folder)}\nNext: elbax evaluate {folder}"
+    return Outcome(_trained(result, folder), text)
 
 
 def _method(options: o.Train) -> str:
@@ -76,14 +75,16 @@ def _method(options: o.Train) -> str:
 def compare(options: o.Compare) -> Outcome:
     """Train a fleet, evaluate it, write the report."""
     check_ks(options.evaluate.ks)
+    folder = run_folder(options, "compare")
     with Reporter() as reporter:
-        result = _fit(list(options.methods), options, reporter)
-        runs = load_runs(options.run.out)
+        result = _fit(list(options.methods), options, folder, reporter)
+        check_trained(result, folder)
+        runs = load_runs(folder)
         # By the path given, as the one in config.json may be that of before a move.
         dataset = load_data_of(runs, data=options.data.data, data_dir=options.data.data_dir)
         outcome = _evaluate(runs, dataset, options.evaluate, reporter)
-    content = _trained(result, options.run.out) | outcome.content
-    return Outcome(content, outcome.text)
+    lost = [line for line in trained_text(result, folder).splitlines() if "diverged" in line]
+    return Outcome(_trained(result, folder) | outcome.content, "\n".join([outcome.text, *lost]))
 
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
@@ -193,15 +194,18 @@ def report(options: o.Report) -> Outcome:
     return Outcome({"page": str(page)}, f"Report: {page}")
 
 
-def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -> FitResult:
+def _fit(
+    methods: list[str], options: o.Train | o.Compare, folder: Path, reporter: Reporter
+) -> FitResult:
     objectives = [parse(method) for method in methods]
-    model, dataset, origin = _setting(options)
+    model, dataset, origin = _setting(options, folder)
     _say_if_grey(dataset, model, reporter)
     rates = getattr(options, "learning_rates", ()) or (None,)
     num_runs = len(objectives) * len(rates) * len(options.seeds)
     stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
     reporter.update(stage, 0.0, "compiling")
-    return fit(
+    return train_in(
+        folder,
         objectives,
         dataset,
         model=model,
@@ -209,8 +213,8 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
         seeds=options.seeds,
         learning_rates=rates,
         origin=origin,
-        directory=options.run.out,
         resume=options.run.resume,
+        overwrite=options.run.overwrite,
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
         progress=lambda p: reporter.update(
@@ -220,7 +224,9 @@ def _fit(methods: list[str], options: o.Train | o.Compare, reporter: Reporter) -
     )
 
 
-def _setting(options: o.Train | o.Compare) -> tuple[ModelConfig, Dataset, Origin | None]:
+def _setting(
+    options: o.Train | o.Compare, folder: Path
+) -> tuple[ModelConfig, Dataset, Origin | None]:
     """Model, data and origin; what options leave out is taken from the runs to start from."""
     model, data = _model_config(options.model), options.data
     origin = start = None
@@ -231,23 +237,23 @@ def _setting(options: o.Train | o.Compare) -> tuple[ModelConfig, Dataset, Origin
             model = model_config_of(start.config)
     if start is not None and replace(data, data_dir=None) == o.DataOptions():
         return model, load_data_of(start, data_dir=data.data_dir), origin
-    dataset = _dataset(options).under(model.likelihood)
+    dataset = _dataset(options, folder).under(model.likelihood)
     if start is not None:
         refuse_overlap(start.config, start.path, dataset, data_dir=data.data_dir)
     return model, dataset, origin
 
 
-def _dataset(options: o.Train | o.Compare) -> Dataset:
+def _dataset(options: o.Train | o.Compare, folder: Path) -> Dataset:
     """The data asked for; of runs that go on, as they were begun with."""
-    data, out = options.data, Path(options.run.out)
+    data = options.data
     asked: dict[str, Any] = {
         "binarise": data.binarise,
         "seed": data.data_seed,
         "num_valid": data.num_valid,
         "levels": data.levels,
     }
-    if options.run.resume and (out / "config.json").is_file():
-        begun = as_begun(read_config(out), data.data, data_dir=data.data_dir, **asked)
+    if options.run.resume and (folder / "config.json").is_file():
+        begun = as_begun(read_config(folder), data.data, data_dir=data.data_dir, **asked)
         if begun is not None:
             return begun
     return load_data(data.data, data_dir=data.data_dir, **asked)
@@ -413,20 +419,15 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
     return Outcome(content, "\n".join([heading, *rows]))
 
 
-def _trained(result: FitResult, out: str) -> dict[str, Any]:
+def _trained(result: FitResult, folder: Path) -> dict[str, Any]:
     return {
-        "folder": out,
+        "folder": str(folder),
         "seconds": result.seconds,
         "compilations": result.num_compilations,
         "status": {
             run.name: status for run, status in zip(result.runs, result.status, strict=True)
         },
     }
-
-
-def _last(result: FitResult, name: str, metric: str) -> float:
-    values = [record[metric] for record in result.metrics if record["run"] == name]
-    return values[-1] if values else float("nan")
 
 
 def _save_array(path: Path, *arrays: np.ndarray) -> None:

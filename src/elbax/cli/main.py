@@ -8,20 +8,21 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from elbax._errors import ElbaxError, ElbaxWarning, InputError
+from elbax._errors import ElbaxError, ElbaxWarning, InputError, StoppedError
 from elbax.cli import streams
 from elbax.cli.parse import parse
+from elbax.cli.signals import SIGNALS, continued
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 on success, 2 for a wrong argument or input, 1 for a failure while running, 130 when
-        interrupted, 141 where the reader of stdout has gone. A failure is one line on stderr;
-        ELBAX_TRACEBACK=1 shows where it arose.
+        0 on success, 2 for a wrong argument or input, 1 for a failure while running, 130 or 143
+        when SIGINT or SIGTERM ended it, 141 where the reader of stdout has gone. A failure is one
+        line on stderr; ELBAX_TRACEBACK=1 shows where it arose.
     """
-    with streams.prepared():
+    with streams.prepared(), SIGNALS.heard():
         return _main(sys.argv[1:] if words is None else words)
 
 
@@ -44,12 +45,15 @@ def _main(words: Sequence[str]) -> int:
             outcome = action_of(options)(options)
     except InputError as error:
         return _fail(error, 2)
+    except StoppedError as error:
+        sys.stderr.write(f"elbax: {error} {continued(words, error.folder)}\n")
+        return SIGNALS.exit_code
     except KeyboardInterrupt:
         sys.stderr.write(
             "elbax: interrupted; the last checkpoint is whole: --resume goes on with it, "
             "reproduce by itself.\n"
         )
-        return 130
+        return SIGNALS.exit_code
     except ElbaxError as error:
         return _fail(error, 1)
     except Exception as error:  # noqa: BLE001 (whatever it is, a user sees one line, not a trace)

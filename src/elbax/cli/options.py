@@ -121,10 +121,13 @@ class ModelOptions(_Checked):
 class RunOptions(_Checked):
     """Where the runs are kept, and how they are run."""
 
-    out: str = "runs/latest"
-    """Folder for config.json, metrics.jsonl, checkpoints and results."""
+    out: str | None = None
+    """Folder for config.json, metrics.jsonl, checkpoints and results; none given makes
+    runs/DATE-METHOD and the link runs/latest to it, and with --resume takes runs/latest."""
     resume: bool = False
     """Go on with the runs that the folder holds, bit for bit."""
+    overwrite: bool = False
+    """Begin again where the folder holds runs; they are lost."""
     monitor_every: int = 1
     """Epochs between two looks at held-out data for the learning curves."""
     snr_every: int | None = None

@@ -6,6 +6,7 @@ from typing import Any
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
+from elbax.cli.training import fit_heeding_signals
 from elbax.experiments.store import Store
 from elbax.experiments.studies.catalogue import STUDIES
 from elbax.experiments.study import Preset, Study, chosen, outline, perform
@@ -14,7 +15,7 @@ from elbax.experiments.study import Preset, Study, chosen, outline, perform
 def reproduce(options: o.Reproduce) -> Outcome:
     """Reproduce one study, or all of them."""
     names = list(STUDIES) if options.study == "all" else [options.study]
-    store = Store(Path(options.out) / "runs", data_dir=options.data_dir)
+    store = Store(Path(options.out) / "runs", data_dir=options.data_dir, train=fit_heeding_signals)
     chosen_presets = {
         name: chosen(
             STUDIES[name],
