@@ -23,6 +23,23 @@ def test_images_may_be_absent(run_dir):
     assert read(run_dir).images is None
 
 
+@pytest.mark.parametrize("field", ["ks", "num_data", "seed", "checkpoint"])
+def test_images_of_another_evaluation_are_refused(run_dir, results, field):
+    said = {"ks": [1, 64], "num_data": 360, "seed": 0, "checkpoint": "0f"}
+    with np.load(run_dir / "images.npz") as archive:
+        images = dict(archive)
+    np.savez(run_dir / "images.npz", **images, setting=json.dumps(said, sort_keys=True))
+    for change in ({}, {field: [1] if field == "ks" else "another"}):
+        evaluation = results["evaluation"] | said | {"seconds": 1.0} | change
+        content = json.dumps(results | {"evaluation": evaluation})
+        (run_dir / "results.json").write_text(content)
+        if change:
+            with pytest.raises(InputError, match="are of different evaluations; run `elbax eval"):
+                read(run_dir)
+        else:
+            assert "setting" not in read(run_dir).images
+
+
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
