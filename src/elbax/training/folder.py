@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from elbax._errors import CheckpointError
+from elbax._errors import CheckpointError, ElbaxWarning
 from elbax._files import remove_parts, write_atomically
 from elbax._types import PyTree
 from elbax._version import __version__
@@ -196,7 +196,9 @@ def _newest_whole(found: Sequence[Path], load) -> tuple[Path, Any]:
             newest = newest or error
             continue
         if newest is not None:
-            warnings.warn(f"{newest} Using '{path.name}', the one before it.", stacklevel=3)
+            warnings.warn(
+                f"{newest} Using '{path.name}', the one before it.", ElbaxWarning, stacklevel=3
+            )
         return path, loaded
     assert newest is not None
     raise newest
@@ -243,6 +245,7 @@ def _completed(existing: dict[str, Any], config: dict[str, Any]) -> dict[str, An
             warnings.warn(
                 "this folder does not say what its own model or objective was (it was written by "
                 "an earlier elbax); taking it for the one that is given now.",
+                ElbaxWarning,
                 stacklevel=4,
             )
     return existing

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elbax._errors import CheckpointError, OutputError
+from elbax._errors import CheckpointError, ElbaxWarning, OutputError
 from elbax._files import write_atomically
 
 
@@ -50,6 +50,7 @@ def cut_back(path: Path, step: int, runs: Sequence[str], per_epoch: int) -> None
         warnings.warn(
             f"'{path}' has lost {lost} of the {len(due)} lines that led to step {step}: learning "
             "curves will have gaps, the runs themselves are not affected.",
+            ElbaxWarning,
             stacklevel=2,
         )
     write_atomically(path, b"".join(line for line, _ in kept))
