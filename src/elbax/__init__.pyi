@@ -20,12 +20,15 @@ from .experiments.runs import load_runs, origin_of
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
+from .models.describe import config_of
 from .models.gaussian_toy import gaussian_toy
 from .models.hierarchical import hierarchical
 from .models.interface import AbstractGenerative, AbstractInference, Model
 from .models.linear_gaussian import linear_gaussian
 from .models.one_layer import one_layer
 from .models.pruning import pruned
+from .models.saved import load, save
+from .models.weights import arrays_of, with_arrays
 from .objectives import Objective
 from .training.config import TrainConfig
 from .training.fit import Look, fit
@@ -52,9 +55,11 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "active_units",
+    "arrays_of",
     "bounds",
     "ciwae",
     "compare",
+    "config_of",
     "evaluate",
     "fit",
     "gaussian_toy",
@@ -62,6 +67,7 @@ __all__ = [
     "iwae",
     "jvi",
     "linear_gaussian",
+    "load",
     "load_data",
     "load_runs",
     "log_weights",
@@ -73,8 +79,10 @@ __all__ = [
     "renyi",
     "rules",
     "rws",
+    "save",
     "snr",
     "tvo",
     "vae",
     "value_and_grad",
+    "with_arrays",
 ]

@@ -15,7 +15,7 @@ from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import ACTIVATIONS, LATENTS, ModelConfig
 from elbax.models.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
-from elbax.models.networks import MLP, Linear, Standard, Standardized, activation_named
+from elbax.models.networks import MLP, Activation, Linear, Standard, Standardized
 
 Network = Callable[[Array], Array]
 Head = Callable[[Array], AbstractDistribution]
@@ -98,7 +98,7 @@ def encoder_network(
 ) -> tuple[Network, int]:
     """The network that reads the raveled datum, and how many features it gives."""
     if config.channels:
-        activation = activation_named(config.activation)
+        activation = Activation(config.activation)
         network = ConvEncoder(
             event_shape, config.channels, config.hidden, key=key, activation=activation
         )
@@ -113,7 +113,7 @@ def encoder_network(
 
 def hidden_network(sizes: Sequence[int], config: ModelConfig, key: PRNGKey) -> tuple[Network, int]:
     """Fully connected layers, and how many features they give."""
-    return MLP(sizes, key=key, activation=activation_named(config.activation)), sizes[-1]
+    return MLP(sizes, key=key, activation=Activation(config.activation)), sizes[-1]
 
 
 def latent_head(
@@ -143,7 +143,7 @@ def data_head(
     and standard deviation that `standard` holds.
     """
     if config.channels:
-        activation = activation_named(config.activation)
+        activation = Activation(config.activation)
         network = ConvDecoder(
             event_shape, config.channels, sizes, key=keys[0], activation=activation
         )

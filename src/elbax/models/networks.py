@@ -1,6 +1,7 @@
 """Networks: functions of one vector. Any Equinox module or plain function may stand in for them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -71,13 +72,24 @@ class Standardized(eqx.Module):
         return self.network(self.standard.standardized(x))
 
 
-def activation_named(name: str) -> Callable[[Array], Array]:
-    """One of `elbax.models.config.ACTIVATIONS`.
+@dataclass(frozen=True)
+class Activation:
+    """One of `elbax.models.config.ACTIVATIONS`, equal to any other of its name.
 
-    >>> float(activation_named("relu")(jnp.asarray(-1.0)))
+    JAX's own functions are compiled objects that cannot be pickled, and whose copies are other
+    functions; a name can, and its copies are the same.
+
+    >>> float(Activation("relu")(jnp.asarray(-1.0)))
     0.0
     """
-    return jnp.tanh if name == "tanh" else getattr(jax.nn, name.replace("-", "_"))
+
+    name: str
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The function, by element."""
+        if self.name == "tanh":
+            return jnp.tanh(x)
+        return getattr(jax.nn, self.name.replace("-", "_"))(x)
 
 
 class MLP(eqx.Module):
@@ -95,7 +107,7 @@ class MLP(eqx.Module):
         sizes: Sequence[int],
         *,
         key: PRNGKey,
-        activation: Callable[[Array], Array] = jnp.tanh,
+        activation: Callable[[Array], Array] = Activation("tanh"),
     ):
         keys = jax.random.split(key, len(sizes))
         pairs = zip(sizes[:-1], sizes[1:], keys[1:], strict=True)

@@ -10,7 +10,7 @@ import elbax
 from elbax._errors import InputError
 from elbax.models.build import build
 from elbax.models.config import ACTIVATIONS, PRESETS
-from elbax.models.networks import activation_named
+from elbax.models.networks import Activation
 
 SMALL = elbax.ModelConfig(channels=(2, 3), hidden=(5,), latents=2, activation="relu")
 
@@ -84,8 +84,8 @@ def test_images_that_cannot_be_halved_are_refused(shape):
 
 def test_activations_are_known_by_name():
     x = jnp.linspace(-2, 2, 5)
-    np.testing.assert_allclose(activation_named("tanh")(x), np.tanh(x), rtol=1e-6)
-    np.testing.assert_allclose(activation_named("leaky-relu")(x), np.where(x < 0, 0.01 * x, x))
-    assert all(np.isfinite(activation_named(name)(x)).all() for name in ACTIVATIONS)
+    np.testing.assert_allclose(Activation("tanh")(x), np.tanh(x), rtol=1e-6)
+    np.testing.assert_allclose(Activation("leaky-relu")(x), np.where(x < 0, 0.01 * x, x))
+    assert all(np.isfinite(Activation(name)(x)).all() for name in ACTIVATIONS)
     with pytest.raises(InputError, match="unknown activation 'rleu'; did you mean 'relu'"):
         build((4,), elbax.ModelConfig(activation="rleu"), key=jax.random.key(0))

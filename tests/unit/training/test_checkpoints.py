@@ -12,6 +12,7 @@ import pytest
 import safetensors.numpy
 
 import elbax
+from elbax import _arrays
 from elbax.training import checkpoints
 
 from .runs import bits, build
@@ -87,7 +88,7 @@ def test_part_of_a_state_can_be_read(saved):
 
 def test_named_leaves_go_back_into_their_tree():
     state = toy(2.0)
-    assert bits(checkpoints.from_named(checkpoints.named_leaves(state), state)) == bits(state)
+    assert bits(_arrays.from_named(_arrays.named_leaves(state), state)) == bits(state)
 
 
 def split(blob: bytes) -> tuple[dict, bytes]:

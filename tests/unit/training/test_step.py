@@ -10,9 +10,9 @@ import pytest
 
 import elbax
 from elbax import _keys
+from elbax._arrays import named_leaves
 from elbax.data.binarise import binarise_batch
 from elbax.methods import parse
-from elbax.training.checkpoints import named_leaves
 from elbax.training.fleet import compiled
 from elbax.training.state import run_key
 
