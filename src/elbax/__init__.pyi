@@ -14,9 +14,10 @@ from .courses import Learned, Ramp
 from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.likelihood import Evaluation, compare, evaluate
+from .evaluation.posterior import posterior_means, prior_samples, reconstructions, sample
 from .evaluation.snr import SNR, snr
 from .evaluation.units import active_units
-from .experiments.runs import load_runs, origin_of
+from .experiments.runs import evaluate_runs, load_runs, origin_of
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
@@ -30,6 +31,7 @@ from .models.pruning import pruned
 from .models.saved import load, save
 from .models.weights import arrays_of, with_arrays
 from .objectives import Objective
+from .report.page import write_report
 from .training.config import TrainConfig
 from .training.fit import Look, fit
 
@@ -61,6 +63,7 @@ __all__ = [
     "compare",
     "config_of",
     "evaluate",
+    "evaluate_runs",
     "fit",
     "gaussian_toy",
     "hierarchical",
@@ -75,14 +78,19 @@ __all__ = [
     "one_layer",
     "origin_of",
     "piwae",
+    "posterior_means",
+    "prior_samples",
     "pruned",
+    "reconstructions",
     "renyi",
     "rules",
     "rws",
+    "sample",
     "save",
     "snr",
     "tvo",
     "vae",
     "value_and_grad",
     "with_arrays",
+    "write_report",
 ]

@@ -12,6 +12,7 @@ from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
+from elbax.cli.own import load_own, own_of
 from elbax.cli.progress import Reporter
 from elbax.cli.training import check_trained, run_folder, train_in, trained_text
 from elbax.data.dataset import Dataset
@@ -25,7 +26,6 @@ from elbax.experiments.runs import (
     are_own,
     evaluate_runs,
     load_data_of,
-    load_runs,
     model_config_of,
     origin_of,
 )
@@ -79,7 +79,7 @@ def compare(options: o.Compare) -> Outcome:
     with Reporter() as reporter:
         result = _fit(list(options.methods), options, folder, reporter)
         check_trained(result, folder)
-        runs = load_runs(folder)
+        runs = load_own(folder, own_of(options.model))
         # By the path given, as the one in config.json may be that of before a move.
         dataset = load_data_of(runs, data=options.data.data, data_dir=options.data.data_dir)
         outcome = _evaluate(runs, dataset, options.evaluate, reporter)
@@ -89,10 +89,11 @@ def compare(options: o.Compare) -> Outcome:
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
     """Evaluate the runs of a folder, perhaps against another's."""
-    runs = load_runs(options.folder)
+    runs = load_own(options.folder, options.own, or_ours=options.against is not None)
     with Reporter() as reporter:
         if options.against is not None:
-            return _evaluate_pair(runs, load_runs(options.against), options, reporter)
+            against = load_own(options.against, options.own, or_ours=True)
+            return _evaluate_pair(runs, against, options, reporter)
         # Before the evaluation, which writes the page that shows them.
         dataset = _data_of(runs, options)
         units = _units(runs, dataset, options, reporter) if options.active_units else None
@@ -110,7 +111,7 @@ def sample(options: o.Sample) -> Outcome:
     path = Path(options.out)
     if path.suffix not in (".png", ".npy"):
         raise InputError(f"expected --out to end in .png or .npy; got '{options.out}'.")
-    runs = load_runs(options.folder)
+    runs = load_own(options.folder, options.own)
     name = runs.specs[runs.index_of(options.run)].name
     shape = runs.config["data"]["event_shape"]
     if path.suffix == ".png" and len(shape) != 2:
@@ -172,7 +173,7 @@ def _toy_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
 def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
     from elbax.experiments.snr_runs import runs_study
 
-    runs = load_runs(options.what)
+    runs = load_own(options.what, options.own)
     return runs_study(
         runs,
         _data_of(runs, options),
@@ -226,18 +227,20 @@ def _fit(
 
 def _setting(
     options: o.Train | o.Compare, folder: Path
-) -> tuple[ModelConfig, Dataset, Origin | None]:
+) -> tuple[ModelConfig | str, Dataset, Origin | None]:
     """Model, data and origin; what options leave out is taken from the runs to start from."""
-    model, data = _model_config(options.model), options.data
+    model, data = _model(options.model), options.data
     origin = start = None
     if isinstance(options, o.Train) and options.start is not None:
-        start = load_runs(options.start)
+        start = load_own(options.start, own_of(options.model), or_ours=True)
         origin = origin_of(start, options.seeds, name=options.start_run)
         if options.model == o.ModelOptions():
             model = model_config_of(start.config)
     if start is not None and replace(data, data_dir=None) == o.DataOptions():
         return model, load_data_of(start, data_dir=data.data_dir), origin
-    dataset = _dataset(options, folder).under(model.likelihood)
+    dataset = _dataset(options, folder)
+    if isinstance(model, ModelConfig):
+        dataset = dataset.under(model.likelihood)
     if start is not None:
         refuse_overlap(start.config, start.path, dataset, data_dir=data.data_dir)
     return model, dataset, origin
@@ -264,7 +267,15 @@ def _data_of(runs: Runs, options: o.Evaluate | o.Snr) -> Dataset:
     return load_data_of(runs, data_dir=options.data_dir, data=options.data, split=options.split)
 
 
-def _model_config(options: o.ModelOptions) -> ModelConfig:
+def _model(options: o.ModelOptions) -> ModelConfig | str:
+    """A configuration, or the import path of a model of the user's own."""
+    if own_of(options) is not None:
+        if options != o.ModelOptions(model=options.model):
+            raise InputError(
+                f"expected a preset with options of the model; got --model {options.model}, whose "
+                "function decides them all."
+            )
+        return options.model
     preset = PRESETS[options.model]
     return ModelConfig(
         hidden=preset.hidden if options.hidden is None else options.hidden,
@@ -289,7 +300,9 @@ def _latents(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
     return sizes[0] if len(sizes) == 1 else sizes
 
 
-def _say_if_grey(dataset: Dataset, model: ModelConfig, reporter: Reporter) -> None:
+def _say_if_grey(dataset: Dataset, model: ModelConfig | str, reporter: Reporter) -> None:
+    if isinstance(model, str):
+        return
     if model.likelihood == "bernoulli" and dataset.binarise == "none" and not dataset.is_binary:
         reporter.say(
             f"note: {dataset.name} holds grey levels and binarise is none: the Bernoulli "

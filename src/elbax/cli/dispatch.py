@@ -17,6 +17,7 @@ ACTIONS: dict[type, tuple[str, str]] = {
     o.Snr: ("actions", "measure_snr"),
     o.Reproduce: ("studies", "reproduce"),
     o.Report: ("actions", "report"),
+    o.Export: ("export", "export"),
     o.DataList: ("data", "data_list"),
     o.DataInfo: ("data", "data_info"),
     o.DataFetch: ("data", "data_fetch"),

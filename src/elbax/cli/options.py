@@ -11,17 +11,6 @@ from elbax.models.config import PRESETS
 from elbax.training.config import TrainConfig
 
 _Folder = tyro.conf.Positional[str]
-_Preset = Literal[
-    "reference",
-    "small",
-    "larger",
-    "two-layer",
-    "small-two-layer",
-    "conv",
-    "sbn",
-    "sbn-2",
-    "sbn-3",
-]
 
 
 _SEEDS = ("seed", "seeds", "data_seed")  # any number that 32 bits hold
@@ -83,11 +72,13 @@ class DataOptions(_Checked):
 class ModelOptions(_Checked):
     """The model: one stochastic layer or several, of continuous or discrete latents."""
 
-    model: _Preset = "reference"
+    model: str = "reference"
     """Preset: reference is D-200-200-50 (Burda et al. 2015), small D-100-20 for the digits, larger
     D-400-400-20, two-layer D-200-200-100 and 100-100-100-50 (Burda et al.), small-two-layer
     D-100-20 and 20-50-10; conv has two convolutions of stride 2, for images; sbn, sbn-2 and sbn-3
-    are sigmoid belief networks with one to three layers of 200 Bernoulli units."""
+    are sigmoid belief networks with one to three layers of 200 Bernoulli units. Or a model of your
+    own as module:function, from the current directory: a function of a random key, and of
+    event_shape if it has an argument of that name, to an elbax.Model."""
     hidden: tuple[int, ...] | None = None
     """Sizes of the hidden layers between data and latents, in place of the preset's."""
     channels: tuple[int, ...] | None = None
@@ -236,6 +227,9 @@ class Evaluate(_Checked):
     """Another run folder on the same data: compare the first run of each, datum by datum."""
     active_units: bool = False
     """Also prune the inactive units of every run, and say what that changes in log p-hat."""
+    own: Annotated[str | None, tyro.conf.arg(name="model")] = None
+    """For runs with a model of your own: the function that builds it, as module:function. A folder
+    does not say by itself what code to run."""
     data: str | None = None
     """Path or name of the data, where they have moved, or of other data to look at; none given
     takes those in config.json."""
@@ -258,16 +252,19 @@ class Sample(_Checked):
     """Folder that `elbax train` or `elbax compare` wrote."""
     run: str | None = None
     """Name of the run, as in config.json; none given takes the first."""
-    what: Literal["prior", "manifold", "interpolation", "posterior", "weights"] = "prior"
-    """prior: means of x for ancestral draws through all layers. manifold: a grid over two latents,
-    even in probability. interpolation: lines between the posterior means of pairs of test data.
-    posterior: test data beside means for draws of q(z|x), plain and resampled by importance
-    weight. weights: those of the first and of the last layer."""
+    what: Literal["prior", "draws", "manifold", "interpolation", "posterior", "weights"] = "prior"
+    """prior: means of x for ancestral draws through all layers. draws: x itself, drawn. manifold: a
+    grid over two latents, even in probability. interpolation: lines between the posterior means of
+    pairs of test data. posterior: test data beside means for draws of q(z|x), plain and resampled
+    by importance weight. weights: those of the first and of the last layer."""
     num: int | None = None
     """How many draws, rows, or hidden units; none given takes 64 draws, 20 x 20 latents, 8 lines,
     8 data or 40 hidden units."""
     k: int = 50
     """Draws of q(z|x) that a resampled latent is chosen from."""
+    own: Annotated[str | None, tyro.conf.arg(name="model")] = None
+    """For runs with a model of your own: the function that builds it, as module:function. A folder
+    does not say by itself what code to run."""
     seed: int = 0
     """Seed of the draws and of the test data's binarisation."""
     data: str | None = None
@@ -313,6 +310,9 @@ class Snr(_Checked):
     """Displacement of the toy's parameters from the optimum; 0.01 is near it."""
     ess_samples: int = 5000
     """Samples per datum for the ESS of a run."""
+    own: Annotated[str | None, tyro.conf.arg(name="model")] = None
+    """For runs with a model of your own: the function that builds it, as module:function. A folder
+    does not say by itself what code to run."""
     seed: int = 0
     """Seed of data, minibatch and draws."""
     data: str | None = None
@@ -411,6 +411,35 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Export(_Checked):
+    """Write what an evaluation found of every datum, and the comparison, for other programs.
+
+    One row per run and test datum: bounds, ESS, SSIM of images, posterior means z1_1, z1_2, .. (the
+    first number is the layer). Evaluate first.
+
+    Example: elbax export runs/latest --out values.csv --table table.tex
+    """
+
+    folder: _Folder
+    """Folder that `elbax evaluate` or `elbax compare` wrote results into."""
+    out: str | None = None
+    """File of the values of every datum: .csv, or .npz for arrays. None given and no --table writes
+    per_datum.csv into the folder."""
+    table: str | None = None
+    """File of the comparison: .csv for one row per method and metric in full precision, .md or .tex
+    for the table as printed."""
+    latents: bool = True
+    """Put the posterior means in; without them, neither model nor data are needed."""
+    own: Annotated[str | None, tyro.conf.arg(name="model")] = None
+    """For runs with a model of your own: the function that builds it, as module:function. A folder
+    does not say by itself what code to run."""
+    data_dir: str | None = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    json: bool = False
+    """Print one JSON object on stdout instead of text."""
+
+
+@dataclass(frozen=True)
 class Data:
     """Known data sets: `elbax data list`, `elbax data info NAME`, `elbax data fetch NAME`."""
 
@@ -424,6 +453,7 @@ COMMANDS = {
     "snr": Snr,
     "reproduce": Reproduce,
     "report": Report,
+    "export": Export,
     "data": Data,
 }
 DATA_COMMANDS = {"list": DataList, "info": DataInfo, "fetch": DataFetch}

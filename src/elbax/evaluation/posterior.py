@@ -1,4 +1,4 @@
-"""Posterior means, reconstructions, samples from the prior."""
+"""Posterior means, reconstructions, samples from the prior and from the model."""
 
 from functools import partial
 
@@ -67,6 +67,30 @@ def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray
     return np.asarray(_prior(params, jax.random.split(key, num_samples), static))
 
 
+def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
+    """Data drawn from the model, x from p(x | z) for z from the prior: `[num_samples, *event]`.
+
+    By the same key, `prior_samples` gives the means of the distributions these are drawn from.
+
+    Raises:
+        InputError: fewer than one, or a model of your own without `sample_data`.
+
+    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> sample(model, 4, key=jax.random.key(1)).shape
+    (4, 3)
+    """
+    if num_samples < 1:
+        raise InputError(f"expected num_samples >= 1; got {num_samples}.")
+    params, static = eqx.partition(model, eqx.is_array)
+    keys = jax.random.split(key, num_samples)
+    blocks = [
+        np.asarray(_data(params, keys[start : start + _BLOCK], static))
+        for start in range(0, num_samples, _BLOCK)
+    ]
+    return np.concatenate(blocks)
+
+
 @partial(jax.jit, static_argnames="static")
 def _means(params, x, static):
     inference = eqx.combine(params, static).inference
@@ -82,3 +106,13 @@ def _decode(params, z, static):
 def _prior(params, keys, static):
     generative = eqx.combine(params, static).generative
     return jax.vmap(lambda key: generative.mean(generative.sample_prior(key)))(keys)
+
+
+@partial(jax.jit, static_argnames="static")
+def _data(params, keys, static):
+    generative = eqx.combine(params, static).generative
+
+    def one(key):
+        return generative.sample_data(generative.sample_prior(key), jax.random.fold_in(key, 1))
+
+    return jax.vmap(one)(keys)

@@ -10,12 +10,12 @@ from elbax._checks import check_fits
 from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.evaluation import looks
-from elbax.evaluation.posterior import prior_samples
+from elbax.evaluation.posterior import prior_samples, sample
 from elbax.experiments.runs import Runs, load_data_of
 from elbax.models.interface import Model
 
 # How many of each thing, where the user does not say.
-_NUM = {"prior": 64, "manifold": 20, "interpolation": 8, "posterior": 8, "weights": 40}
+_NUM = {"prior": 64, "draws": 64, "manifold": 20, "interpolation": 8, "posterior": 8, "weights": 40}
 _POINTS = 10  # of an interpolation
 _DRAWS = 5  # of each kind, of a posterior
 
@@ -45,7 +45,7 @@ def look(
 
     Args:
         runs: from `load_runs`.
-        what: prior, manifold, interpolation, posterior or weights, as `elbax sample --what`.
+        what: prior, draws, manifold, interpolation, posterior or weights, as `elbax sample --what`.
         run: its name; the first if omitted.
         num: draws, latents along a side, lines, data or hidden units.
         k: draws that a resampled latent is chosen from.
@@ -67,6 +67,8 @@ def look(
     if what == "prior":
         drawn = prior_samples(model, num, key=key)
         return [Panel("samples of the prior", drawn, int(np.ceil(num**0.5)))]
+    if what == "draws":
+        return [Panel("draws of x", sample(model, num, key=key), int(np.ceil(num**0.5)))]
     if what == "manifold":
         return [Panel("manifold", looks.manifold(model, num), num)]
     if what == "weights":

@@ -28,6 +28,7 @@ from elbax.experiments.run_data import find
 from elbax.methods import label
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
+from elbax.models.own import ModelBuilder
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec
 from elbax.training.folder import (
@@ -39,7 +40,7 @@ from elbax.training.folder import (
     read_config,
 )
 from elbax.training.origin import Origin
-from elbax.training.setup import ModelBuilder, model_builder
+from elbax.training.setup import as_dataset, model_builder
 from elbax.training.state import STATUS
 
 _NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures
@@ -71,15 +72,17 @@ class Runs:
         return 0 if name is None else names.index(name)
 
 
-def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
+def load_runs(path: str | Path, *, model: ModelBuilder | str | None = None) -> Runs:
     """Load every run of a folder that `elbax.fit` wrote.
 
     Args:
         path: the folder.
-        model: the function that built the models, where they are of the user's own.
+        model: the function that built the models, where they are of the user's own, or its import
+            path, "module:function"; what config.json names is never imported by itself.
 
     Raises:
         CheckpointError: no runs there, or a checkpoint that cannot be read.
+        InputError: models of the user's own without `model`.
     """
     path = Path(path)
     config = read_config(path)
@@ -88,7 +91,8 @@ def load_runs(path: str | Path, *, model: ModelBuilder | None = None) -> Runs:
             RunSpec(one["method"], one["seed"], one["learning_rate"]) for one in config["runs"]
         ]
         shape, per_epoch = tuple(config["data"]["event_shape"]), config["data"]["steps_per_epoch"]
-        build = model or model_builder(model_config_of(config), shape)
+        chosen = model_config_of(config) if model is None else model
+        build = model_builder(chosen, shape)
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"'{path / 'config.json'}' is not one that elbax wrote ({error}); give another folder."
@@ -167,8 +171,9 @@ def model_config_of(config: dict[str, Any]) -> ModelConfig:
     described = config["model"]
     if "custom" in described:
         raise InputError(
-            f"these runs have a model of your own ({described['custom']}); load them in Python "
-            "with `load_runs(folder, model=...)`."
+            f"these runs have a model of your own ({described['custom']}); elbax imports no code "
+            "that a folder names: give it again, --model module:function, or in Python "
+            "`elbax.load_runs(folder, model=...)`."
         )
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
@@ -207,7 +212,7 @@ def are_own(runs: Runs, dataset: Dataset) -> bool:
 
 def evaluate_runs(
     runs: Runs,
-    dataset: Dataset,
+    dataset: Dataset | np.ndarray | None = None,
     *,
     ks: Sequence[int] = (1, 64, 5000),
     num_data: int | None = None,
@@ -218,14 +223,14 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two are also kept
-    under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
+    `finite [R, N]`, `ess [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two are
+    also kept under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
     results-k1-64-n360-seed0.json. Each says its setting and the hash of the checkpoint it is of.
     The test data are binarised once, by `seed`, the same for every run.
 
     Args:
         runs: from `load_runs`.
-        dataset: from `load_data_of`.
+        dataset: the data they were trained on, or an array of such; loaded if omitted.
         ks: sample counts; the largest gives log p-hat.
         num_data: how many test data, from the first; all if omitted.
         seed: of the binarisation and of the samples.
@@ -239,6 +244,7 @@ def evaluate_runs(
         InputError: a count below 1.
     """
     begun = time.perf_counter()
+    dataset = load_data_of(runs) if dataset is None else as_dataset(dataset)
     x = dataset.evaluation_split("test", seed, num_data)
     entries, pictures, evaluations, similarities = [], [], [], []
     for index, spec in enumerate(runs.specs):
@@ -275,6 +281,7 @@ def evaluate_runs(
     arrays = {
         "bounds": np.stack([found.bounds for found in evaluations]),
         "finite": np.stack([found.finite for found in evaluations]),
+        "ess": np.stack([found.ess for found in evaluations]),
     } | ({"ssim": np.stack(similarities)} if similarities else {})
     _write_results(runs.path, setting, results, arrays)
     if len(dataset.event_shape) == 2:
@@ -405,6 +412,8 @@ def _descent(origin: dict[str, Any] | None) -> str:
     """What runs were before they were trained as they are now: " from VAE(1)"."""
     if origin is None:
         return ""
+    if "memory" in origin:
+        return " from a model in memory"
     methods = dict.fromkeys(label(method) for method in origin["methods"])
     return f" from {' or '.join(methods)}{_descent(origin.get('origin'))}"
 

@@ -261,7 +261,7 @@ class Store:
         place = self._place(run.start)
         return (
             place is not None
-            and origin["configuration"] == identity_of(read_config(place))
+            and origin.get("configuration") == identity_of(read_config(place))
             and run.start.name in origin["runs"]
         )
 

@@ -35,6 +35,7 @@ def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     >>> config_of(one_layer((4,), ModelConfig(hidden=(8,), latents=2), key=jax.random.key(0)))[1]
     (4,)
     """
+    config, event_shape = ModelConfig(), ()
     try:
         config, event_shape = _read(model)
         same = alike(model, structure(lambda key: build(event_shape, config, key=key)))
@@ -118,7 +119,8 @@ def alike(first: Model, second: Model) -> bool:
 
 def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     """Fields read off where `one_layer` and `hierarchical` put them; what is elsewhere raises."""
-    generative, inference = model.generative, model.inference
+    generative: Any = model.generative
+    inference: Any = model.inference
     if isinstance(generative, HierarchicalGenerative):
         _require(inference, HierarchicalInference)
         encoders, decoders = inference.encoders, generative.decoders
@@ -126,9 +128,10 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         _require(generative, Generative)
         _require(inference, Inference)
         encoders, decoders = [inference.encoder], [generative.decoder]
-    first = encoders[0]
+    first: Any = encoders[0]
     standardize = isinstance(first.network, Standardized)
-    network, channels = first.network.network if standardize else first.network, ()
+    network: Any = first.network.network if standardize else first.network
+    channels: tuple[int, ...] = ()
     if isinstance(network, ConvEncoder):
         channels = tuple(c.out_channels for c in network.convolutions)
         network = network.dense

@@ -40,8 +40,10 @@ class AbstractGenerative(eqx.Module):
         raise self._lacks("log_prior(z)", "a KL warm-up or gdreg", "log p(z) by itself")
 
     def sample_data(self, z: PyTree, key: PRNGKey) -> Float[Array, "..."]:
-        """Draw x from p(x | z), for the sleep phase."""
-        raise self._lacks("sample_data(z, key)", "the sleep phase", "draws of x from p(x | z)")
+        """Draw x from p(x | z), for the sleep phase and samples of data."""
+        raise self._lacks(
+            "sample_data(z, key)", "the sleep phase or a sample of data", "draws of x from p(x | z)"
+        )
 
     def follow_prior(self, z: PyTree) -> PyTree:
         """Z itself, as T(noise; theta) at the noise that gives z: differentiable in theta only.

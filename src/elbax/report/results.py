@@ -88,12 +88,9 @@ def read(run_dir: str | Path) -> RunResults:
         InputError: if the folder or a file is missing or not what its name says.
     """
     folder = Path(run_dir)
-    if not folder.is_dir():
-        raise InputError(f"no run directory at '{folder}'; give one that `elbax train` wrote.")
     evaluate = f"run `elbax evaluate {folder}` first"
     train = "give a directory that `elbax train` or `elbax compare` wrote"
-    results = _parse(folder / "results.json", evaluate)
-    _check(results, folder / "results.json", evaluate)
+    results = read_results(folder)
     config = _parse(folder / "config.json", train)
     if not isinstance(config, dict):
         raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
@@ -108,6 +105,21 @@ def read(run_dir: str | Path) -> RunResults:
         snr=_measured(folder / "snr.json", "lines", "elbax snr"),
         units=_measured(folder / "units.json", "runs", "elbax evaluate --active-units"),
     )
+
+
+def read_results(run_dir: str | Path) -> dict[str, Any]:
+    """The content of a run directory's `results.json`, alone.
+
+    Raises:
+        InputError: there is none, or it is not what its name says.
+    """
+    folder = Path(run_dir)
+    if not folder.is_dir():
+        raise InputError(f"no run directory at '{folder}'; give one that `elbax train` wrote.")
+    evaluate = f"run `elbax evaluate {folder}` first"
+    results = _parse(folder / "results.json", evaluate)
+    _check(results, folder / "results.json", evaluate)
+    return results
 
 
 def by_method(results: dict[str, Any]) -> list[Method]:

@@ -23,7 +23,7 @@ from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder, read_config
 from elbax.training.origin import Origin
 from elbax.training.schedules import learning_rate_factor
-from elbax.training.setup import ModelBuilder, Objectives, new_fleet
+from elbax.training.setup import AnyModel, Objectives, new_fleet
 from elbax.training.state import OK, STATUS
 
 
@@ -91,11 +91,11 @@ def fit(
     objectives: Objectives,
     data: Dataset | np.ndarray,
     *,
-    model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
+    model: AnyModel | None = None,
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
     learning_rates: Sequence[float | None] = (None,),
-    origin: Origin | None = None,
+    origin: Origin | Model | Sequence[Model] | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -114,12 +114,15 @@ def fit(
         objectives: objectives or their texts ("miwae(m=8, k=8)"), one or many, or named ones.
             All must draw equally many samples per datum.
         data: a `Dataset`, or an array `[N, *event]` of values in [0, 1] to train on.
-        model: a configuration, of one stochastic layer or several, or a function of a random key
-            to a model.
+        model: a configuration; or a function of a random key to a model, which gets the shape of
+            a datum too if it has an argument `event_shape`; or a text: a preset's name, or
+            "module:function" for a function to import. If omitted, the like of what to start
+            from, else the reference network.
         config: the protocol: epochs, minibatch, Adam, schedule.
         seeds: one run per objective, learning rate and seed.
         learning_rates: first learning rates to try, in place of the configuration's.
-        origin: trained runs to start from, by `elbax.origin_of`; at random if omitted.
+        origin: where to start, if not at random: trained runs, by `elbax.origin_of`; or a model
+            in memory, or one for each seed. They are copied.
         directory: where config.json, metrics.jsonl and checkpoints/ go; nothing is written if
             omitted. One process at a time trains in it.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
@@ -143,7 +146,7 @@ def fit(
 
     >>> import elbax
     >>> result = elbax.fit(
-    ...     "iwae(k=4)", np.eye(20, 6), model=ModelConfig(hidden=(8,), latents=2),
+    ...     "iwae(k=4)", np.eye(20, 6), model=elbax.ModelConfig(hidden=(8,), latents=2),
     ...     config=TrainConfig(epochs=1, batch_size=5))
     >>> result.runs[0].name, result.status
     ('iwae-k4-seed0', ('ok',))

@@ -15,6 +15,7 @@ from elbax._errors import InputError, unknown
 from elbax._types import PyTree
 from elbax.models.interface import Model
 from elbax.objectives import Needs
+from elbax.training.origin import copied
 from elbax.training.state import RunState
 from elbax.training.step import Program
 
@@ -108,8 +109,8 @@ class Fleet:
         self._has_advanced = True
 
     def model(self, index: int) -> Model:
-        """The model of one run as it stands."""
-        return eqx.combine(self.states[index].params, self.program.static_model)
+        """The model of one run as it stands, with arrays of its own: whoever has it may keep it."""
+        return copied(eqx.combine(self.states[index].params, self.program.static_model))
 
 
 def stack(states: Sequence[PyTree]) -> PyTree:

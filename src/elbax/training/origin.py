@@ -8,8 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from elbax._arrays import digest
 from elbax._errors import InputError
 from elbax.models.interface import Model
+from elbax.models.weights import arrays_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Origin:
     Attributes:
         models: in the order of the new runs' seeds, or a single one.
         lineage: which runs these are, for config.json: names, what they were trained by, epochs,
-            the hash of their configuration, and their own lineage if they have one.
+            the hash of their configuration, and their own lineage if they have one. Of models in
+            memory, the hashes of their arrays.
     """
 
     models: Sequence[Model]
@@ -51,14 +54,33 @@ class Origin:
                     "expected the same model as that of the run to start from; the sizes or "
                     "distributions differ. Give the options it was trained with."
                 )
-        # Copies: training gives the buffers of its states away.
-        return [jax.tree.map(_copy, model) for model in chosen]
+        return chosen
 
 
-def _copy(leaf):
-    return jnp.array(leaf) if eqx.is_array(leaf) else leaf
+def as_origin(given: Origin | Model | Sequence[Model] | None) -> Origin | None:
+    """What `fit(origin=...)` takes as an `Origin`.
+
+    Raises:
+        InputError: something else, or no model.
+    """
+    if given is None or isinstance(given, Origin):
+        return given
+    models = [given] if isinstance(given, Model) else given
+    known = isinstance(models, Sequence) and len(models) > 0
+    if not known or not all(isinstance(model, Model) for model in models):
+        raise InputError(
+            "expected origin as a model, a list of models, or what `elbax.origin_of` gives; got "
+            f"{type(given).__name__}."
+        )
+    lineage = {"memory": [digest(arrays_of(model)) for model in models]}
+    return Origin(list(models), lineage)
+
+
+def copied(model: Model) -> Model:
+    """The model with arrays of its own: training gives the buffers of its states away."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, model)
 
 
 def _kind(model: Model):
-    arrays = eqx.filter(model, eqx.is_inexact_array)
-    return jax.tree.structure(model), [leaf.shape for leaf in jax.tree.leaves(arrays)]
+    arrays = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
+    return jax.tree.structure(model), [(leaf.shape, leaf.dtype) for leaf in arrays]

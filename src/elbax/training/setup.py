@@ -3,11 +3,10 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,19 +19,21 @@ from elbax.data.dataset import Dataset
 from elbax.gradients import check_latents
 from elbax.methods import describe, is_described, parse
 from elbax.models.build import build
-from elbax.models.config import ModelConfig
+from elbax.models.config import PRESETS, ModelConfig
+from elbax.models.describe import config_of, described
 from elbax.models.interface import Model
+from elbax.models.own import ModelBuilder, check_named, imported, own_builder
 from elbax.objectives import Objective
 from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
-from elbax.training.origin import Origin
+from elbax.training.origin import Origin, as_origin, copied
 from elbax.training.sizes import check_sizes
 from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
 from elbax.training.table import ObjectiveTable
 
-ModelBuilder = Callable[[jax.Array], Model]
+AnyModel = ModelConfig | ModelBuilder | str
 Objectives = Objective | str | Sequence[Objective | str] | Mapping[str, Objective]
 
 
@@ -40,11 +41,11 @@ def new_fleet(
     objectives: Objectives,
     data: Dataset | np.ndarray,
     *,
-    model: ModelConfig | ModelBuilder = ModelConfig(),  # noqa: B008 (frozen)
+    model: AnyModel | None = None,
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
     learning_rates: Sequence[float | None] = (None,),
-    origin: Origin | None = None,
+    origin: Origin | Model | Sequence[Model] | None = None,
     fleet_map: str = "auto",
 ) -> tuple[tuple[RunSpec, ...], Fleet, dict[str, Any]]:
     """The runs, their fleet, and all that their results depend on, as config.json holds it.
@@ -69,11 +70,13 @@ def new_fleet(
     )
     for caveat in dict.fromkeys(one for objective in named.values() for one in objective.caveats):
         warn(caveat)
-    dataset = _under(_as_dataset(data), model)
+    start = as_origin(origin)
+    model = _chosen(model, start)
+    dataset = _under(as_dataset(data), model)
     _check_data(dataset, config, model)
-    fleet = _build_fleet(runs, named, dataset, model, config, origin, fleet_map)
+    fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map)
     identity = _identity(runs, named, dataset, model, config)
-    return runs, fleet, identity | ({} if origin is None else {"origin": origin.lineage})
+    return runs, fleet, identity | ({} if start is None else {"origin": start.lineage})
 
 
 def _named(objectives) -> dict[str, Objective]:
@@ -99,7 +102,27 @@ def _name_of(objective: Objective) -> str:
     return f"{text[:-1]}, id={fingerprint(objective)[:8]})"
 
 
-def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
+def _chosen(model: AnyModel | None, origin: Origin | None) -> AnyModel:
+    """The model to train: as given, else like the one to start from, else the reference."""
+    if model is None and origin is not None:
+        start = origin.models[0]
+        description = described(start)
+        ours = description is not None and description["kind"] == "layers"
+        return config_of(start)[0] if ours else lambda key: start
+    if isinstance(model, str):
+        check_named(model)
+        return PRESETS.get(model, model)
+    if model is not None and not callable(model) and not isinstance(model, ModelConfig):
+        raise InputError(
+            "expected model as a configuration, a function of a random key, or a text such as "
+            f"'small' or 'module:function'; got {type(model).__name__}. A model to start from is "
+            "given as `origin`."
+        )
+    return ModelConfig() if model is None else model
+
+
+def as_dataset(data: Dataset | np.ndarray) -> Dataset:
+    """A data set as it is, an array as training and test data in one."""
     if isinstance(data, Dataset):
         return data
     check_images(data, likelihood="any", name="data")
@@ -107,7 +130,7 @@ def _as_dataset(data: Dataset | np.ndarray) -> Dataset:
     return Dataset(name="array", train=array, test=array)
 
 
-def _under(dataset: Dataset, model: ModelConfig | ModelBuilder) -> Dataset:
+def _under(dataset: Dataset, model: AnyModel) -> Dataset:
     """The data as this likelihood takes them, with a word where that changes them."""
     if not isinstance(model, ModelConfig):
         return dataset
@@ -120,7 +143,7 @@ def _under(dataset: Dataset, model: ModelConfig | ModelBuilder) -> Dataset:
     return taken
 
 
-def _check_data(dataset: Dataset, config: TrainConfig, model: ModelConfig | ModelBuilder) -> None:
+def _check_data(dataset: Dataset, config: TrainConfig, model: AnyModel) -> None:
     likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
     for name, array in dataset.splits().items():
         check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
@@ -159,7 +182,7 @@ def _build_fleet(
     runs: Sequence[RunSpec],
     named: dict[str, Objective],
     dataset: Dataset,
-    model: ModelConfig | ModelBuilder,
+    model: AnyModel,
     config: TrainConfig,
     origin: Origin | None,
     fleet_map: str,
@@ -179,6 +202,7 @@ def _build_fleet(
     models = [make(init_key(run.seed)) for run in runs]
     if origin is not None:
         models = origin.start(models, [run.seed for run in runs])
+    models = [copied(built) for built in models]
     for objective in table.objectives:
         check_latents(objective, models[0])
     states = [
@@ -209,26 +233,27 @@ def _state(
 
 
 def model_builder(
-    model: ModelConfig | ModelBuilder,
+    model: AnyModel,
     event_shape: tuple[int, ...],
     data_mean: np.ndarray | None = None,
     data_sd: np.ndarray | None = None,
 ) -> ModelBuilder:
-    """A function of a random key to a model, from a configuration or from itself."""
-    if not isinstance(model, ModelConfig):
-        return model
-    return lambda key: build(event_shape, model, key=key, data_mean=data_mean, data_sd=data_sd)
+    """A function of a random key to a model, from a configuration or from the user's own."""
+    if isinstance(model, ModelConfig):
+        return lambda key: build(event_shape, model, key=key, data_mean=data_mean, data_sd=data_sd)
+    return own_builder(model, event_shape)
 
 
 def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
     """All that the runs' results depend on, as config.json holds it."""
     if isinstance(model, ModelConfig):
-        described = dataclasses.asdict(model)
+        description = dataclasses.asdict(model)
         if not model.is_standardized:
-            del described["standardize"]  # as in folders from before there was such a thing
+            del description["standardize"]  # as in folders from before there was such a thing
     else:
-        name = getattr(model, "__qualname__", type(model).__qualname__)
-        described = {"custom": name, "code": fingerprint(model)}
+        name = model if isinstance(model, str) else getattr(model, "__qualname__", None)
+        function = imported(model) if isinstance(model, str) else model
+        description = {"custom": name or type(model).__qualname__, "code": fingerprint(function)}
     return {
         "format": 1,
         "data": {
@@ -240,7 +265,7 @@ def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict
             "binarise": dataset.binarise,
             "steps_per_epoch": len(dataset.train) // config.batch_size,
         },
-        "model": json.loads(json.dumps(described)),
+        "model": json.loads(json.dumps(description)),
         "train": dataclasses.asdict(config),
         "runs": [
             {"name": run.name, **dataclasses.asdict(run)} | _own(run.method, named[run.method])
