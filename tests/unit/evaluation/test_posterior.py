@@ -103,3 +103,37 @@ def test_wrong_calls_are_refused_with_a_sentence(name):
     call, message = WRONG[name]
     with pytest.raises(InputError, match=message):
         call(model_with_means([1.0, 1.0, 1.0]))
+
+
+def test_samples_of_data_follow_the_marginal_and_lie_around_the_prior_samples():
+    model = elbax.linear_gaussian(3, 2, key=jax.random.key(5))
+    num, key = 4000, jax.random.key(6)
+    x, means = elbax.sample(model, num, key=key), elbax.prior_samples(model, num, key=key)
+    generative = model.generative
+    weight = np.asarray(generative.weight, np.float64)
+    variance = float(np.exp(2 * generative.log_scale))
+    center = weight @ np.asarray(generative.prior_mean) + np.asarray(generative.bias)
+    covariance = weight @ weight.T + variance * np.eye(3)
+    # Each at most 5 of its standard errors away; an entry of a sample covariance has variance
+    # (s_ii s_jj + s_ij^2) / N.
+    error = np.sqrt(np.diag(covariance) / num)
+    assert (np.abs(x.mean(0) - center) < 5 * error).all()
+    spread = np.diag(covariance)
+    error = np.sqrt((np.outer(spread, spread) + covariance**2) / num)
+    assert (np.abs(np.cov(x.T) - covariance) < 5 * error).all()
+    noise = (x - means) / variance**0.5
+    assert np.abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
+    assert np.abs(np.mean(noise * means)) < 5 * means.std() / noise.size**0.5
+
+
+def test_samples_of_binary_data_are_binary_and_a_model_without_them_says_so():
+    config = elbax.ModelConfig(hidden=(), latents=2)
+    x = elbax.sample(
+        elbax.one_layer((2, 3), config, key=jax.random.key(0)), 40, key=jax.random.key(1)
+    )
+    assert x.shape == (40, 2, 3)
+    assert set(np.unique(x)) == {0, 1}
+    with pytest.raises(InputError, match=r"a sample of data needs draws of x .* `sample_data"):
+        elbax.sample(MODELS["two-layer"](), 1, key=jax.random.key(0))
+    with pytest.raises(InputError, match="num_samples >= 1; got 0"):
+        elbax.sample(MODELS["two-layer"](), 0, key=jax.random.key(0))

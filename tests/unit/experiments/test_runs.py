@@ -147,6 +147,13 @@ def test_models_of_the_users_own_need_their_builder(tmp_path):
     assert same(runs.models[0], result.models[0])
     with pytest.raises(DataError, match="array in memory"):
         load_data_of(runs)
+    results = elbax.evaluate_runs(runs, data, ks=(1, 4))
+    x = np.asarray(data, np.float32)
+    expected = elbax.evaluate(result.models[0], x, key=jax.random.key(0), ks=(1, 4))
+    assert results["runs"][0]["metrics"]["log_p_hat"] == expected.log_p_hat.mean
+    with np.load(tmp_path / "per_datum.npz") as found:
+        np.testing.assert_array_equal(found["ess"][0], expected.ess)
+    assert "IWAE(2)" in elbax.write_report(tmp_path).read_text()
     with pytest.raises(CheckpointError, match="another model"):
         load_runs(tmp_path, model=lambda key: elbax.linear_gaussian(4, 3, key=key))
 

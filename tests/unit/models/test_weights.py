@@ -1,12 +1,14 @@
 """Weights from elsewhere: a foreign network in float64 NumPy, and what cannot be put in."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import elbax
-from elbax._log_weights import log_joint, log_posterior
+from tests.conftest import REPOSITORY
 from tests.models import MODELS
 
 SIZES = {"encoder.0": (7, 5), "encoder.1": (5, 5), "encoder.loc": (5, 3), "encoder.scale": (5, 3)}
@@ -49,7 +51,7 @@ def renamed(state):
 
 
 def foreign_log_probs(state, x, z):
-    """Log p(x, z) and log q(z | x) `[K, B]` of the foreign network, its own formulas."""
+    """Log p(x, z) and log q(z | x) `[B]` of the foreign network, its own formulas."""
 
     def layer(name, inputs):
         return inputs @ state[f"{name}.weight"].T + state[f"{name}.bias"]
@@ -63,25 +65,54 @@ def foreign_log_probs(state, x, z):
     log_q = log_normal(z, layer("encoder.loc", h), scale)
     g = np.tanh(layer("decoder.1", np.tanh(layer("decoder.0", z))))
     p = 1 / (1 + np.exp(-layer("decoder.logits", g)))
-    log_p = (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(-1) + log_normal(z, 0.0, np.ones(3))
+    log_p = (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(-1) + log_normal(
+        z, 0.0, np.ones(z.shape[-1])
+    )
     return log_p, log_q
 
 
-def test_a_foreign_network_gives_its_own_log_probabilities(foreign, model):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """What the Python of docs/weights.md defines, on a state drawn at random."""
+    widths = {"fc1": (784, 200), "fc2": (200, 200), "loc": (200, 50), "scale": (200, 50)}
+    widths |= {"fc3": (50, 200), "fc4": (200, 200), "out": (200, 784)}
+    rng = np.random.default_rng(3)
+    state = {}
+    for name, (num_in, num_out) in widths.items():
+        state[f"{name}.weight"] = rng.normal(size=(num_out, num_in)) / num_in**0.5
+        state[f"{name}.bias"] = 0.3 * rng.normal(size=num_out)
+    text = (REPOSITORY / "docs" / "weights.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names: dict = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path_factory.mktemp("page"))
+        np.savez("state.npz", **state)
+        for block in blocks[-2:]:
+            exec(block, names)
+    return names, state
+
+
+THEIRS = {"encoder.0": "fc1", "encoder.1": "fc2", "encoder.loc": "loc", "encoder.scale": "scale"}
+THEIRS |= {"decoder.0": "fc3", "decoder.1": "fc4", "decoder.logits": "out"}
+
+
+def test_the_network_of_the_page_gives_its_own_log_probabilities(page):
+    names, state = page
+    state = {
+        f"{layer}.{part}": state[f"{theirs}.{part}"]
+        for layer, theirs in THEIRS.items()
+        for part in ("weight", "bias")
+    }
     rng = np.random.default_rng(1)
-    x = (rng.random((4, 7)) < 0.5).astype(float)
-    z = rng.normal(size=(6, 4, 3))
-    brought = elbax.with_arrays(model, renamed(foreign), transposed=True)
-    expected_p, expected_q = foreign_log_probs(foreign, x, z)
-    x, z = jnp.asarray(x, jnp.float32), jnp.asarray(z, jnp.float32)
-    log_p = log_joint(brought.generative, x, z)
-    log_q = log_posterior(brought.inference, jax.vmap(brought.inference.encode)(x), z)
-    np.testing.assert_allclose(log_p, expected_p, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(log_q, expected_q, rtol=1e-5, atol=1e-5)
+    x, z = (rng.random((4, 784)) < 0.5).astype(float), rng.normal(size=(4, 50))
+    expected = foreign_log_probs(state, x, z)
+    found = names["log_probs"](jnp.asarray(x, jnp.float32), jnp.asarray(z, jnp.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     # The square matrices alone the wrong way round: nothing but these numbers would show it.
-    turned = {n: a.T if a.shape == (5, 5) else a for n, a in renamed(foreign).items()}
-    wrong = elbax.with_arrays(model, turned, transposed=True)
-    assert np.abs(log_joint(wrong.generative, x, z) - expected_p).min() > 1e-2
+    arrays = {n: a.T if a.shape == (200, 200) else a for n, a in names["arrays"].items()}
+    wrong = elbax.with_arrays(names["model"], arrays, transposed=True)
+    turned = jax.vmap(wrong.generative.log_prob)(jnp.asarray(x), jnp.asarray(z))
+    assert np.abs(turned - expected[0]).min() > 1
 
 
 def test_a_log_variance_is_brought_in_by_halving_it(foreign):

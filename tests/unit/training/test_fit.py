@@ -179,3 +179,71 @@ def test_a_datum_that_overflows_is_left_out_and_training_goes_on():
     assert np.isfinite(record["bound"])
     arrays = jax.tree.leaves(eqx.filter(result.models, eqx.is_array))
     assert all(np.isfinite(leaf).all() for leaf in arrays)
+
+
+def snapshot(model) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in elbax.arrays_of(model).items()}
+
+
+@pytest.mark.parametrize("fleet_map", ["sequential", "vmap"])
+def test_what_a_builder_returns_stays_the_users(fleet_map):
+    own = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
+    before = snapshot(own)
+    options = {"model": lambda key: own, "seeds": (0, 1), "fleet_map": fleet_map}
+    result = train("iwae(k=4)", epochs=1, **options)
+    assert snapshot(own) == before
+    assert snapshot(result.models[0]) != snapshot(result.models[1]) != before
+
+
+def test_an_array_that_a_model_holds_twice_is_trained(tmp_path):
+    shared = jnp.ones(2)
+    plain = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
+    where = lambda m: (m.generative.prior_mean, m.inference.bias)  # noqa: E731
+    tied = eqx.tree_at(where, plain, (shared, shared))
+    assert train("iwae(k=4)", epochs=1, model=lambda key: tied).status == ("ok",)
+    assert shared.tolist() == [1, 1]
+
+
+def test_a_monitor_may_keep_the_models_it_sees():
+    kept, seen = [], []
+
+    def monitor(model, objective, epoch):
+        kept.append(model)
+        seen.append(snapshot(model))
+        return {}
+
+    train("iwae(k=4)", epochs=3, monitor=monitor)
+    assert [snapshot(model) for model in kept] == seen
+    assert seen[0] != seen[1] != seen[2]
+
+
+def test_data_stay_the_users():
+    images = jnp.asarray(binary_images())
+    train("iwae(k=4)", epochs=1, data=images)
+    assert images.sum() == binary_images().sum()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (elbax.ModelConfig, "expected the function that builds the model to return an elbax.Model"),
+        ("smal", r"unknown model 'smal'; did you mean 'small'\?.* module:function"),
+        ("nowhere_at_all:build", "found no module 'nowhere_at_all'"),
+        (3, "expected model as a configuration, a function .*; got int"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, message):
+    model = (lambda key: elbax.ModelConfig()) if model is elbax.ModelConfig else model
+    with pytest.raises(elbax.InputError, match=message):
+        build(model=model)
+
+
+def test_a_model_in_the_place_of_its_configuration_is_told_where_it_goes():
+    own = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
+    with pytest.raises(elbax.InputError, match=r"got Model\. A model to start from is given"):
+        build(model=own)
+
+
+def test_a_preset_goes_by_its_name():
+    _, _, identity = build(model="small")
+    assert identity["model"]["hidden"] == [100]

@@ -1,13 +1,16 @@
 """Two-stage training: what is taken over from another run, what begins anew, and the lineage."""
 
 import dataclasses
+import hashlib
+import json
 
 import equinox as eqx
+import jax
 import pytest
 
 import elbax
 from elbax._errors import InputError
-from elbax.experiments.runs import load_runs, origin_of
+from elbax.experiments.runs import _descent, load_runs, origin_of
 from elbax.training.folder import identity_of, read_config
 
 from .runs import MODEL, bits, build, train
@@ -109,3 +112,52 @@ def test_a_diverged_run_is_no_start(first):
     lost = dataclasses.replace(first, status=("diverged",) * 4)
     with pytest.raises(InputError, match="cannot start from vae-m4-seed0: it diverged"):
         origin_of(lost, name="vae-m4-seed0")
+
+
+def in_memory(seed=7):
+    return elbax.one_layer((6,), MODEL, key=jax.random.key(seed))
+
+
+def test_a_model_in_memory_is_a_start_and_survives_it(tmp_path):
+    model = in_memory()
+    before = parameters(model)
+    _, fleet, identity = build(origin=model, model=None)
+    assert parameters(fleet.model(0)) == before
+    expected = hashlib.sha256()
+    for name, leaf in sorted(elbax.arrays_of(model).items()):
+        expected.update(json.dumps([name, leaf.dtype.str, leaf.shape]).encode() + leaf.tobytes())
+    assert identity["origin"] == {"memory": [expected.hexdigest()]}
+    # Configuration and likelihood are the model's own.
+    assert identity["model"]["hidden"] == [8]
+    train(origin=model, directory=tmp_path)
+    assert parameters(model) == before
+    assert read_config(tmp_path)["origin"] == identity["origin"]
+    with pytest.raises(elbax.CheckpointError, match="another configuration"):
+        train(origin=in_memory(8), directory=tmp_path, resume=True)
+    assert _descent(identity["origin"]) == " from a model in memory"
+
+
+def test_every_seed_starts_from_its_own_model_in_memory():
+    models = [in_memory(seed) for seed in (1, 2)]
+    _, fleet, _ = build(["vae(m=4)", "iwae(k=4)"], seeds=(5, 6), origin=models)
+    starts = [parameters(fleet.model(index)) for index in range(4)]
+    assert starts == [parameters(models[index]) for index in (0, 1, 0, 1)]
+
+
+def test_an_own_model_in_memory_needs_no_builder():
+    model = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
+    _, fleet, _ = build(origin=model, model=None)
+    assert parameters(fleet.model(0)) == parameters(model)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "expected origin as a model, a list of models, .*; got list"),
+        ("runs/vae", "expected origin as a model, .*; got str"),
+        ([in_memory] * 2, "expected origin as a model, .*; got list"),
+    ],
+)
+def test_what_is_no_model_is_no_start(given, message):
+    with pytest.raises(InputError, match=message):
+        build(origin=given)
