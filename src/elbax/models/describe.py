@@ -48,12 +48,15 @@ def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
 
 def described(model: Model) -> dict[str, Any] | None:
     """What rebuilds a model, as JSON can hold it; None for a model of the user's own."""
-    generative, inference = model.generative, model.inference
-    if isinstance(generative, LinearGaussian) and isinstance(inference, LinearInference):
+    generative: Any = model.generative
+    inference: Any = model.inference
+    # Of these very types: a subclass may compute something else.
+    types = (type(generative), type(inference))
+    if types == (LinearGaussian, LinearInference):
         sizes = dict(zip(("num_observed", "num_latents"), generative.weight.shape, strict=True))
         return {"kind": "linear-gaussian", **sizes}
-    if isinstance(generative, ToyGenerative) and isinstance(inference, ToyInference):
-        size = {"num_dimensions": generative.mu.size, "covariance": inference.covariance}
+    if types == (ToyGenerative, ToyInference):
+        size = {"num_dimensions": generative.mu.size, "covariance": float(inference.covariance)}
         return {"kind": "gaussian-toy", **size}
     try:
         config, event_shape = config_of(model)
@@ -139,7 +142,9 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     categories = {"categories": first.categories} if isinstance(first, CategoricalHead) else {}
     latents = tuple(_size(head) // getattr(head, "categories", 1) for head in encoders)
     normal = next((h for h in (first, decoders[0]) if isinstance(h, NormalHead)), None)
-    scales = {} if normal is None else {"scale": normal.positive, "scale_floor": normal.floor}
+    scales = (
+        {} if normal is None else {"scale": normal.positive, "scale_floor": float(normal.floor)}
+    )
     config = ModelConfig(
         hidden=_widths(network),
         channels=channels,
@@ -152,7 +157,7 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         **({} if standardize else {"standardize": False}),
         **scales,
     )
-    return config, tuple(generative.event_shape)
+    return config, tuple(int(size) for size in generative.event_shape)
 
 
 def _size(head: NormalHead | BernoulliHead | CategoricalHead) -> int:

@@ -19,6 +19,7 @@ from elbax.models.weights import arrays_of
 
 FORMAT = 1
 _DTYPES = ("<f4", "<f8")
+_OWN = {"kind": "own"}
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -43,7 +44,7 @@ def save(model: Model, path: str | Path) -> None:
     True
     """
     arrays = arrays_of(model)
-    description = described(model) or {"kind": "own", "values": _values(model)}
+    description = described(model) or {**_OWN, "values": _values(model)}
     # As it will be read: tuples become lists.
     description = json.loads(json.dumps(description))
     header = {"format": FORMAT, "model": description, "sha256": digest(arrays, description)}
@@ -83,13 +84,14 @@ def _template(path: Path, description: dict[str, Any], arrays: Arrays, model) ->
     """A model of the structure that the file describes, real or abstract."""
     if model is not None:
         given = model if isinstance(model, Model) else model(jax.random.key(0))
-        if description.get("kind") == "own":
-            _check_values(path, description.get("values"), _values(given))
-        elif (own := described(given)) is None or json.loads(json.dumps(own)) != description:
+        own = json.loads(json.dumps(described(given) or _OWN))
+        if (description if description.get("kind") != "own" else _OWN) != own:
             raise CheckpointError(
                 f"the file '{path}' is of another model: it holds {_shown(description)}, the one "
-                f"given is {_shown(own)}. Leave `model` out."
+                f"given is {_shown(own)}."
             )
+        if own == _OWN:
+            _check_values(path, description.get("values"), _values(given))
         return given
     if description.get("kind") == "own":
         raise InputError(
@@ -146,8 +148,8 @@ def _is_array_like(leaf: Any) -> bool:
     return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def _shown(description: dict[str, Any] | None) -> str:
-    return "a model of your own" if description is None else json.dumps(description)
+def _shown(description: dict[str, Any]) -> str:
+    return "a model of your own" if description["kind"] == "own" else json.dumps(description)
 
 
 def _damaged(path: Path, why: str) -> CheckpointError:

@@ -57,7 +57,7 @@ class Origin:
         return chosen
 
 
-def as_origin(given: Origin | Model | Sequence[Model] | None) -> Origin | None:
+def as_origin(given: Any) -> Origin | None:
     """What `fit(origin=...)` takes as an `Origin`.
 
     Raises:

@@ -71,7 +71,7 @@ def new_fleet(
     for caveat in dict.fromkeys(one for objective in named.values() for one in objective.caveats):
         warn(caveat)
     start = as_origin(origin)
-    model = _chosen(model, start)
+    model = chosen(model, start)
     dataset = _under(as_dataset(data), model)
     _check_data(dataset, config, model)
     fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map)
@@ -102,8 +102,12 @@ def _name_of(objective: Objective) -> str:
     return f"{text[:-1]}, id={fingerprint(objective)[:8]})"
 
 
-def _chosen(model: AnyModel | None, origin: Origin | None) -> AnyModel:
-    """The model to train: as given, else like the one to start from, else the reference."""
+def chosen(model: Any, origin: Origin | None) -> AnyModel:
+    """The model to train: as given, else like the one to start from, else the reference.
+
+    Raises:
+        InputError: what is given is neither a configuration, a function nor a name of one.
+    """
     if model is None and origin is not None:
         start = origin.models[0]
         description = described(start)

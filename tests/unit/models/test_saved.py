@@ -18,6 +18,7 @@ import safetensors.numpy
 import elbax
 from elbax._arrays import digest, named_leaves
 from elbax.models.config import ACTIVATIONS
+from elbax.models.linear_gaussian import LinearGaussian
 from elbax.models.networks import Activation
 from tests.models import MODELS, binary_data
 
@@ -110,6 +111,25 @@ def test_a_model_of_the_users_own_comes_back_by_its_builder_or_its_like(name, tm
         elbax.load(tmp_path / "m")
     with pytest.raises(elbax.InputError, match="to tell its configuration"):
         elbax.config_of(model)
+
+
+class Doubled(LinearGaussian):
+    """Of the user's own, with the arrays of a model of the library."""
+
+    def mean(self, z):
+        return 2 * super().mean(z)
+
+
+def test_what_inherits_from_a_model_of_the_library_is_the_users_own(tmp_path):
+    plain = MODELS["linear-gaussian"]()
+    parts = {name: getattr(plain.generative, name) for name in LinearGaussian.__annotations__}
+    model = elbax.Model(Doubled(**parts), plain.inference)
+    elbax.save(model, tmp_path / "m")
+    with pytest.raises(elbax.InputError, match="a model of your own"):
+        elbax.load(tmp_path / "m")
+    assert same(elbax.load(tmp_path / "m", model=model), model)
+    with pytest.raises(elbax.CheckpointError, match="is of another model"):
+        elbax.load(tmp_path / "m", model=plain)
 
 
 def test_a_copy_in_another_process_computes_the_same(tmp_path):

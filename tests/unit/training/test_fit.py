@@ -10,6 +10,7 @@ import pytest
 
 import elbax
 from elbax.training.fleet import compiled
+from elbax.training.setup import chosen
 
 from .runs import binary_images, build, probe, slow_machine, train
 
@@ -229,7 +230,6 @@ def test_data_stay_the_users():
         (elbax.ModelConfig, "expected the function that builds the model to return an elbax.Model"),
         ("smal", r"unknown model 'smal'; did you mean 'small'\?.* module:function"),
         ("nowhere_at_all:build", "found no module 'nowhere_at_all'"),
-        (3, "expected model as a configuration, a function .*; got int"),
     ],
 )
 def test_what_is_no_model_is_refused(model, message):
@@ -241,7 +241,9 @@ def test_what_is_no_model_is_refused(model, message):
 def test_a_model_in_the_place_of_its_configuration_is_told_where_it_goes():
     own = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
     with pytest.raises(elbax.InputError, match=r"got Model\. A model to start from is given"):
-        build(model=own)
+        chosen(own, None)
+    with pytest.raises(elbax.InputError, match=r"expected model as a conf.*; got int"):
+        chosen(3, None)
 
 
 def test_a_preset_goes_by_its_name():

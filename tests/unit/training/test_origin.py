@@ -12,6 +12,7 @@ import elbax
 from elbax._errors import InputError
 from elbax.experiments.runs import _descent, load_runs, origin_of
 from elbax.training.folder import identity_of, read_config
+from elbax.training.origin import as_origin
 
 from .runs import MODEL, bits, build, train
 
@@ -160,4 +161,4 @@ def test_an_own_model_in_memory_needs_no_builder():
 )
 def test_what_is_no_model_is_no_start(given, message):
     with pytest.raises(InputError, match=message):
-        build(origin=given)
+        as_origin(given)
