@@ -232,6 +232,18 @@ def test_another_configuration_is_refused(saved):
         load(saved, identity="another")
 
 
+@pytest.mark.parametrize("counts", [(2, 1), (None, None), (2, None)])
+def test_arrays_of_different_numbers_of_runs_are_refused(saved, counts):
+    """By a file whose hash is right: anyone can write one."""
+    shapes = [() if count is None else (count,) for count in counts]
+    pairs = zip("ab", shapes, strict=True)
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in pairs}
+    header = {"format": 1, "identity": IDENTITY, "sha256": _arrays.digest(tensors)}
+    saved.write_bytes(_arrays.to_bytes(tensors, header))
+    with pytest.raises(elbax.CheckpointError, match="of different numbers of runs"):
+        load(saved, {name: jnp.zeros(()) for name in "ab"})
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(elbax.CheckpointError, match="No such file"):
         load(tmp_path / "none.safetensors")
