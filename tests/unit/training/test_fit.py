@@ -218,12 +218,6 @@ def test_a_monitor_may_keep_the_models_it_sees():
     assert seen[0] != seen[1] != seen[2]
 
 
-def test_data_stay_the_users():
-    images = jnp.asarray(binary_images())
-    train("iwae(k=4)", epochs=1, data=images)
-    assert images.sum() == binary_images().sum()
-
-
 @pytest.mark.parametrize(
     ("model", "message"),
     [
