@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -108,21 +108,30 @@ def chosen(model: Any, origin: Origin | None) -> AnyModel:
     Raises:
         InputError: what is given is neither a configuration, a function nor a name of one.
     """
-    if model is None and origin is not None:
-        start = origin.models[0]
-        description = described(start)
-        ours = description is not None and description["kind"] == "layers"
-        return config_of(start)[0] if ours else lambda key: start
+    if model is None:
+        return ModelConfig() if origin is None else _like(origin.models[0])
     if isinstance(model, str):
         check_named(model)
         return PRESETS.get(model, model)
-    if model is not None and not callable(model) and not isinstance(model, ModelConfig):
+    if not callable(model) and not isinstance(model, ModelConfig):
         raise InputError(
             "expected model as a configuration, a function of a random key, or a text such as "
             f"'small' or 'module:function'; got {type(model).__name__}. A model to start from is "
             "given as `origin`."
         )
-    return ModelConfig() if model is None else model
+    return cast(AnyModel, model)
+
+
+def _like(start: Model) -> AnyModel:
+    description = described(start)
+    if description is not None and description["kind"] == "layers":
+        return config_of(start)[0]
+
+    def build_same(_key) -> Model:
+        return start
+
+    build_same.__qualname__ = "the model it started from"  # as config.json will have it
+    return build_same
 
 
 def as_dataset(data: Dataset | np.ndarray) -> Dataset:

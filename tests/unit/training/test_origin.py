@@ -147,8 +147,9 @@ def test_every_seed_starts_from_its_own_model_in_memory():
 
 def test_an_own_model_in_memory_needs_no_builder():
     model = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
-    _, fleet, _ = build(origin=model, model=None)
+    _, fleet, identity = build(origin=model, model=None)
     assert parameters(fleet.model(0)) == parameters(model)
+    assert identity["model"] == {"custom": "the model it started from"}
 
 
 @pytest.mark.parametrize(
