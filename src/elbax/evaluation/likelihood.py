@@ -1,8 +1,10 @@
 """Held-out bounds: every IWAE-k of a list from one pass over the same samples."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,18 +13,23 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from elbax._checks import check_count, check_fits
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._log_weights import log_weights_of
 from elbax._numerics import effective_sample_size
 from elbax._types import Data, LogWeights, PRNGKey
 from elbax.bounds import MIWAE
-from elbax.data.checks import refuse_masked
 from elbax.models.interface import Model
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over data with its standard error, both in the metric's unit."""
+    """A mean over data with its standard error, both in the metric's unit.
+
+    The standard error is the sample standard deviation over the root of N. An interval of +-2 of
+    them is a 95 % one for many data only: bounds and gaps are skewed (a few data are far worse than
+    the rest), and over 60 data it holds the truth about 90 times in 100.
+    """
 
     mean: float
     standard_error: float
@@ -37,8 +44,9 @@ class Evaluation:
         bounds: `[len(ks), N]`, IWAE-k of each datum. For k below the largest it is the mean over
             as many disjoint groups of k samples as the largest holds, so it costs nothing more.
         ess: `[N]`, effective sample size among the largest k.
-        finite: `[N]`, False where a bound is not finite; such data are in no mean, and
-            `num_nonfinite` counts them.
+        finite: `[len(ks), N]`, False where that bound of that datum is not finite. A metric's mean
+            is over the data whose own values are finite, and `num_nonfinite` counts the others: a
+            datum with one weight of zero has no IWAE-1, and its log p-hat is as good as any.
     """
 
     ks: tuple[int, ...]
@@ -47,9 +55,21 @@ class Evaluation:
     finite: np.ndarray
 
     @property
-    def num_nonfinite(self) -> int:
-        """Data left out of every mean because a bound of theirs is not finite."""
-        return int((~self.finite).sum())
+    def num_nonfinite(self) -> dict[str, int]:
+        """Per metric, how many data are left out of its mean because it is not finite for them."""
+        return {metric: int((~self.is_finite(metric)).sum()) for metric in self.metrics()}
+
+    def is_finite(self, metric: str) -> np.ndarray:
+        """Which data `[N]` are in a metric's mean; a gap needs both of its bounds."""
+        kind, _, k = metric.rpartition("_")
+        if metric not in self.metrics():
+            raise InputError(self._unknown(metric))
+        if metric == "ess":
+            return self.finite[-1] & np.isfinite(self.ess)
+        if metric == "log_p_hat":
+            return self.finite[-1]
+        own = self.finite[self.ks.index(int(k))]
+        return own & self.finite[-1] if kind == "gap" else own
 
     def per_datum(self, metric: str) -> np.ndarray:
         """The values `[N]` behind a metric: iwae_K, gap_K (K in ks), log_p_hat or ess."""
@@ -59,11 +79,15 @@ class Evaluation:
             return self.bounds[-1]
         kind, _, k = metric.rpartition("_")
         if metric not in self.metrics():
-            raise InputError(
-                f"expected a metric among {', '.join(self.metrics())}; got '{metric}'."
-            )
+            raise InputError(self._unknown(metric))
         bound = self.bounds[self.ks.index(int(k))]
-        return bound - self.bounds[-1] if kind == "gap" else bound
+        if kind == "iwae":
+            return bound
+        with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, and is left out
+            return bound - self.bounds[-1]
+
+    def _unknown(self, metric: str) -> str:
+        return f"expected a metric among {', '.join(self.metrics())}; got '{metric}'."
 
     def metrics(self) -> tuple[str, ...]:
         """The names of all metrics."""
@@ -73,7 +97,7 @@ class Evaluation:
 
     def estimate(self, metric: str) -> Estimate:
         """Mean over the finite data and its standard error; a gap's is that of the differences."""
-        return _mean_and_error(self.per_datum(metric)[self.finite])
+        return _mean_and_error(self.per_datum(metric)[self.is_finite(metric)])
 
     @property
     def log_p_hat(self) -> Estimate:
@@ -104,7 +128,7 @@ def evaluate(
         progress: told the fraction done, after each block of data.
 
     Raises:
-        InputError: a k below 1, or no data.
+        InputError: ks that are not whole numbers >= 1, or no data.
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5 (log p-hat by 5000 samples).
 
@@ -114,12 +138,11 @@ def evaluate(
     >>> result.bounds.shape, result.metrics()
     ((2, 5), ('iwae_1', 'iwae_8', 'log_p_hat', 'gap_1', 'ess'))
     """
-    ks = check_ks(ks)
+    ks = sample_counts(ks)
     if block_rows < 1:
         raise InputError(f"expected block_rows >= 1; got {block_rows}.")
-    if len(x) == 0:
-        raise InputError("expected at least one datum to evaluate; got none.")
-    refuse_masked(x, "x")
+    known, key = checked(model, x, key)
+    x = np.asarray(known)  # cut in blocks on the host
     data_rows, sample_rows, num_blocks = _blocks(ks[-1], block_rows, len(x))
     params, static = eqx.partition(model, eqx.is_array)
     outputs = []
@@ -142,26 +165,33 @@ def evaluate(
             progress(min(1.0, (start + data_rows) / len(x)))
     bounds = np.concatenate([bounds for bounds, _ in outputs], axis=1)[:, : len(x)]
     ess = np.concatenate([ess for _, ess in outputs])[: len(x)]
-    finite = np.asarray(np.isfinite(bounds).all(axis=0))
-    return Evaluation(ks, bounds, ess, finite)
+    return Evaluation(ks, bounds, ess, np.isfinite(bounds))
 
 
-def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    """The sample counts in order, each once, if they are counts and memory can hold their weights.
+def sample_counts(ks: Any) -> tuple[int, ...]:
+    """Sample counts as evaluations take them: each once, increasing.
 
     Raises:
-        InputError: a k below 1, none at all, or so many samples that no block of data would fit.
+        InputError: not a sequence of whole numbers >= 1 (a number alone, floats, booleans and texts
+            are refused, since metrics are named by them), or so many samples that no block of data
+            would fit in memory.
 
-    >>> check_ks((64, 1, 64))
+    >>> sample_counts([64, 1, 64])
     (1, 64)
     """
-    ks = tuple(sorted(set(ks)))
-    if not ks or not ks[0] >= 1 or any(k != int(k) for k in ks):
-        raise InputError(f"expected every k to be a whole number >= 1; got ks = {ks}.")
-    check_count("the largest k", ks[-1])
-    rows = 20  # the data of a block
-    check_fits(f"the log-weights of {ks[-1]} samples of {rows} data", 4 * ks[-1] * rows)
-    return ks
+    try:
+        found = [operator.index(k) for k in ks if not isinstance(k, bool | np.bool_)]
+        is_right = len(found) == len(ks) > 0 and min(found) >= 1
+    except TypeError:
+        is_right, found = False, []
+    if not is_right:
+        raise InputError(
+            "expected every k to be a whole number >= 1, in a sequence such as (1, 64, 5000); got "
+            f"ks = {ks!r}."
+        )
+    most, rows = check_count("the largest k", max(found)), 20  # the data of a block
+    check_fits(f"the log-weights of {most} samples of {rows} data", 4 * most * rows)
+    return tuple(sorted(set(found)))
 
 
 def _blocks(num_samples: int, block_rows: int, num_data: int) -> tuple[int, int, int]:
@@ -227,23 +257,24 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") ->
     Raises:
         InputError: the two were evaluated on different numbers of data, or with different ks.
 
-    >>> a = Evaluation((1,), np.array([[-1.0, -2.0]]), np.ones(2), np.ones(2, bool))
-    >>> b = Evaluation((1,), np.array([[-0.5, -1.5]]), np.ones(2), np.ones(2, bool))
+    >>> a = Evaluation((1,), np.array([[-1.0, -2.0]]), np.ones(2), np.ones((1, 2), bool))
+    >>> b = Evaluation((1,), np.array([[-0.5, -1.5]]), np.ones(2), np.ones((1, 2), bool))
     >>> compare(a, b).difference
     0.5
     """
-    if first.finite.shape != second.finite.shape:
+    num_data = first.bounds.shape[1], second.bounds.shape[1]
+    if num_data[0] != num_data[1]:
         raise InputError(
             "expected both models to be evaluated on the same data; got "
-            f"{first.finite.shape[0]} and {second.finite.shape[0]} data."
+            f"{num_data[0]} and {num_data[1]} data."
         )
     if first.ks != second.ks:
         raise InputError(
             f"expected both models to be evaluated with the same ks; got {first.ks} and "
             f"{second.ks}: log p-hat would mean two things."
         )
-    both = first.finite & second.finite
-    estimate = _mean_and_error((second.per_datum(metric) - first.per_datum(metric))[both])
+    both = first.is_finite(metric) & second.is_finite(metric)
+    estimate = _mean_and_error(second.per_datum(metric)[both] - first.per_datum(metric)[both])
     return PairedDifference(metric, estimate.mean, estimate.standard_error)
 
 

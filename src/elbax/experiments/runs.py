@@ -21,7 +21,7 @@ from elbax._files import write_atomically
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.evaluation.images import ssim
-from elbax.evaluation.likelihood import Estimate, evaluate
+from elbax.evaluation.likelihood import Estimate, evaluate, sample_counts
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.evaluation.units import active_units
 from elbax.experiments.run_data import find
@@ -223,8 +223,8 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, N]`, `ess [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two are
-    also kept under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
+    `finite [R, K, N]`, `ess [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two
+    are also kept under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
     results-k1-64-n360-seed0.json. Each says its setting and the hash of the checkpoint it is of.
     The test data are binarised once, by `seed`, the same for every run.
 
@@ -243,7 +243,7 @@ def evaluate_runs(
     Raises:
         InputError: a count below 1.
     """
-    begun = time.perf_counter()
+    begun, ks = time.perf_counter(), sample_counts(ks)
     dataset = load_data_of(runs) if dataset is None else as_dataset(dataset)
     x = dataset.evaluation_split("test", seed, num_data)
     entries, pictures, evaluations, similarities = [], [], [], []
@@ -381,7 +381,7 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
     """One run's entry in results.json, its reconstructions and samples, and SSIM per datum."""
     model = runs.models[index]
     key = jax.random.key(seed)
-    units = list(active_units(model, x, key=key)) if len(x) > 1 else None
+    units, doubt = _active_units(model, x, key)
     estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
     rebuilt = reconstructions(model, x)
     ssim_sd = similar = None
@@ -400,12 +400,21 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
         "status": runs.status[index],
         "metrics": _finite(metrics) | {"active_units": None if units is None else sum(units)},
         "active_units": units,
+        "active_units_unknown": doubt,
         "standard_errors": _finite({n: e.standard_error for n, e in estimates.items()}),
         "ssim_sd": ssim_sd,
         "num_nonfinite": evaluation.num_nonfinite,
     }
     shown = (rebuilt[:_NUM_SHOWN], prior_samples(model, _NUM_SHOWN, key=key))
     return entry, shown, similar
+
+
+def _active_units(model: Model, x: np.ndarray, key) -> tuple[list[int] | None, str | None]:
+    """Counts per layer, or why there are none."""
+    try:
+        return list(active_units(model, x, key=key)), None
+    except InputError as error:
+        return None, str(error)
 
 
 def _descent(origin: dict[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ import jax
 from elbax import methods
 from elbax._errors import InputError
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import check_ks, evaluate
+from elbax.evaluation.likelihood import sample_counts, evaluate
 from elbax.evaluation.snr import NETWORKS, layers
 from elbax.experiments.runs import Runs
 from elbax.experiments.snr_study import LINES, histograms, line_study
@@ -48,7 +48,7 @@ def runs_study(
     Returns:
         `line_study`'s content with "model", "histograms" and "ess".
     """
-    check_ks((*sizes, ess_samples))
+    sample_counts((*sizes, ess_samples))
     told = progress or (lambda what, done: None)
     if num_data < 1 or num_draws < 1 or ess_data < 1:
         raise InputError(
@@ -87,7 +87,7 @@ def runs_study(
     for place, (spec, one) in enumerate(zip(runs.specs, runs.models, strict=True)):
         found = evaluate(one, x[:ess_data], key=keys[2], ks=(ess_samples,))
         entry = {"run": spec.name, "label": methods.label(spec.method), "samples": ess_samples}
-        study["ess"].append(entry | {"ess": [float(value) for value in found.ess[found.finite]]})
+        study["ess"].append(entry | {"ess": found.ess[found.is_finite("ess")].tolist()})
         told("ESS", (place + 1) / len(runs.specs))
     return study
 

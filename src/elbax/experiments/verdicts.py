@@ -4,6 +4,7 @@ An ordering is tested on paired differences: the same seeds, the same test data,
 Its standard error holds the spread over seeds and, in quadrature, that over test data.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,12 +82,14 @@ def _values(run: FoundRun, metric: str) -> np.ndarray:
 
 
 def _difference(per_datum: np.ndarray) -> Difference:
-    """Of values `[seeds, data]`."""
+    """Of values `[seeds, data]`; data that are not finite in every seed are left out."""
     per_datum = per_datum[:, np.isfinite(per_datum).all(axis=0)]
     num_seeds, num_data = per_datum.shape
+    if num_data < 2:
+        return Difference(math.nan, math.nan, math.inf, 0)
     over_data = per_datum.mean(axis=0).std(ddof=1) / num_data**0.5
     if num_seeds == 1:
-        limit = scipy.stats.norm.ppf(CONFIDENCE)
+        limit = scipy.stats.t.ppf(CONFIDENCE, num_data - 1)
         return Difference(float(per_datum.mean()), float(over_data), float(limit), 1)
     over_seeds = per_datum.mean(axis=1).std(ddof=1) / num_seeds**0.5
     limit = scipy.stats.t.ppf(CONFIDENCE, num_seeds - 1)
@@ -214,9 +217,14 @@ def violations(runs: Sequence[FoundRun]) -> list[str]:
     found = []
     for run in runs:
         ks = run.results["evaluation"]["ks"]
-        bounds = [run.metric(f"iwae_{k}") for k in ks]
-        tolerance = 1e-4 * max(1.0, abs(bounds[-1]))
-        for k, low, high in zip(ks, bounds, bounds[1:], strict=False):
+        tolerance = 1e-4 * max(1.0, abs(run.metric(f"iwae_{ks[-1]}")))
+        for k, larger in itertools.pairwise(ks):
+            bounds = np.stack([_values(run, f"iwae_{one}") for one in (k, larger)])
+            # Each mean is over data of its own where some are not finite: compare common ones.
+            common = bounds[:, np.isfinite(bounds).all(axis=0)]
+            if common.shape[1] == 0:
+                continue
+            low, high = common.mean(axis=1)
             if low > high + tolerance:
                 found.append(f"{run.plan.name}: IWAE-{k} of {low:.4f} lies above {high:.4f}")
     return found

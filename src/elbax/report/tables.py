@@ -249,9 +249,21 @@ def _left_out(methods: list[Method]) -> list[str]:
 
 
 def _nonfinite(methods: list[Method]) -> list[str]:
-    counts = {m.label: sum(run.get("num_nonfinite") or 0 for run in m.finished) for m in methods}
-    found = [f"{label} {count}" for label, count in counts.items() if count]
-    return [f"Values that were not finite (NaN or infinite): {', '.join(found)}."] if found else []
+    found = []
+    for method in methods:
+        counts: dict[str, int] = {}
+        for run in method.finished:
+            for metric, count in _counts(run.get("num_nonfinite")).items():
+                counts[metric] = counts.get(metric, 0) + count
+        lost = [f"{count} of {metric}" for metric, count in counts.items() if count]
+        found += [f"{method.label} {', '.join(lost)}"] if lost else []
+    what = "Values that were not finite (NaN or infinite), left out of the means"
+    return [f"{what}: {'; '.join(found)}."] if found else []
+
+
+def _counts(found: dict[str, int] | int | None) -> dict[str, int]:
+    """Values left out, per metric; older results count data left out of every metric."""
+    return found if isinstance(found, dict) else {"every metric": found or 0}
 
 
 def _best(mark: str, table: Table) -> list[str]:

@@ -1,5 +1,6 @@
 """Held-out bounds: independent of blocks, the same as NumPy's, honest about what is not finite."""
 
+import re
 from collections.abc import Callable
 
 import equinox as eqx
@@ -14,7 +15,7 @@ import elbax
 from elbax._errors import InputError
 from elbax._log_weights import log_weights_of
 from elbax.evaluation import likelihood
-from elbax.evaluation.likelihood import Evaluation, compare, evaluate
+from elbax.evaluation.likelihood import Evaluation, compare, evaluate, sample_counts
 from tests.models import MODELS
 from tests.statistical.budget import assert_not_above, assert_not_mean
 
@@ -92,6 +93,11 @@ def test_order_and_repeats_of_ks_do_not_matter(model, x, result):
     np.testing.assert_array_equal(other.bounds, result.bounds)
 
 
+def test_numpys_whole_numbers_are_ks_like_any_others():
+    assert sample_counts(np.array([64, 1])) == (1, 64)
+    assert all(type(k) is int for k in sample_counts([np.int32(3), np.uint8(4)]))
+
+
 def test_equal_data_have_their_own_samples(model, x):
     twice = evaluate(model, x[[0, 0]], key=KEY, ks=(1,))
     assert twice.bounds[0, 0] != twice.bounds[0, 1]
@@ -145,7 +151,7 @@ def test_estimates_are_numpys_mean_and_standard_error(result, metric):
 
 
 def test_one_datum_has_a_mean_and_no_standard_error():
-    one = Evaluation((1,), np.array([[-3.0]]), np.ones(1), np.ones(1, bool))
+    one = Evaluation((1,), np.array([[-3.0]]), np.ones(1), np.ones((1, 1), bool))
     assert one.log_p_hat.mean == -3
     assert np.isnan(one.log_p_hat.standard_error)
 
@@ -155,9 +161,9 @@ def test_data_that_are_not_finite_are_counted_and_left_out(model, x, result):
     broken[3, 0], broken[20, 2] = np.nan, np.inf
     found = evaluate(model, broken, key=KEY, ks=KS)
     good = np.delete(np.arange(NUM_DATA), [3, 20])
-    assert result.num_nonfinite == 0
-    assert found.num_nonfinite == 2
-    assert np.flatnonzero(~found.finite).tolist() == [3, 20]
+    assert result.num_nonfinite == dict.fromkeys(result.metrics(), 0)
+    assert found.num_nonfinite == dict.fromkeys(result.metrics(), 2)
+    assert np.flatnonzero(~found.finite[0]).tolist() == [3, 20]
     np.testing.assert_array_equal(found.bounds[:, good], result.bounds[:, good])
     for metric in found.metrics():
         expected = result.per_datum(metric)[good].astype(np.float64).mean()
@@ -165,10 +171,52 @@ def test_data_that_are_not_finite_are_counted_and_left_out(model, x, result):
 
 
 def test_with_nothing_finite_every_mean_is_nan():
-    dead = Evaluation((1,), np.full((1, 2), -np.inf), np.zeros(2), np.zeros(2, bool))
-    assert dead.num_nonfinite == 2
+    dead = Evaluation((1,), np.full((1, 2), -np.inf), np.zeros(2), np.zeros((1, 2), bool))
+    assert dead.num_nonfinite["log_p_hat"] == 2
     assert np.isnan(dead.log_p_hat.mean)
     assert np.isnan(dead.log_p_hat.standard_error)
+
+
+def test_a_bound_of_minus_infinity_leaves_its_own_mean_only():
+    """A weight of zero is -inf for IWAE-1, nothing to log p-hat: k = 1 must not change k = 4."""
+    rng = np.random.default_rng(3)
+    log_w = rng.normal(size=(4, 30))
+    log_w[0, :12] = -np.inf  # of 12 data, one sample of four has no weight
+    with np.errstate(divide="ignore"):
+        bounds = np.stack([numpy_bound(log_w, k) for k in (1, 4)])
+    both = Evaluation((1, 4), bounds, np.ones(30), np.isfinite(bounds))
+    alone = Evaluation((4,), bounds[1:], np.ones(30), np.isfinite(bounds[1:]))
+    assert both.log_p_hat == alone.log_p_hat
+    assert both.log_p_hat.mean == pytest.approx(bounds[1].mean(), rel=1e-12)
+    assert both.estimate("iwae_1").mean == pytest.approx(log_w[:, 12:].mean(), rel=1e-12)
+    gap = log_w[:, 12:].mean() - bounds[1, 12:].mean()
+    assert both.estimate("gap_1").mean == pytest.approx(gap, rel=1e-9)
+    assert both.num_nonfinite == {"iwae_1": 12, "iwae_4": 0, "log_p_hat": 0, "gap_1": 12, "ess": 0}
+    moved = Evaluation((1, 4), bounds + 1, np.ones(30), np.isfinite(bounds))
+    assert compare(both, moved).difference == pytest.approx(1, rel=1e-12)
+    assert compare(both, moved, "gap_1").difference == pytest.approx(0, abs=1e-12)
+
+
+class _Beyond(elbax.AbstractGenerative):
+    """The standard normal's density where the first latent is positive, else none at all."""
+
+    def log_prob(self, x, z):
+        return jnp.where(z[0] > 0, -0.5 * jnp.sum(z**2), -jnp.inf)
+
+    def sample_prior(self, key):
+        return jax.random.normal(key, (2,))
+
+    def mean(self, z):
+        return z
+
+
+def test_asking_for_a_smaller_k_does_not_change_log_p_hat(x):
+    truncated = elbax.Model(_Beyond(), elbax.linear_gaussian(4, 2, key=KEY).inference)
+    alone = evaluate(truncated, x, key=KEY, ks=(64,))
+    both = evaluate(truncated, x, key=KEY, ks=(1, 64))
+    assert alone.num_nonfinite["log_p_hat"] == 0
+    assert both.num_nonfinite["iwae_1"] > 0
+    assert both.log_p_hat == alone.log_p_hat
 
 
 # ------------------------------------------------------------------ comparison
@@ -177,7 +225,7 @@ def test_with_nothing_finite_every_mean_is_nan():
 def _evaluation(values, finite=None):
     values = np.asarray(values, np.float64)
     finite = np.isfinite(values) if finite is None else np.asarray(finite)
-    return Evaluation((1,), values[None], np.ones(len(values)), finite)
+    return Evaluation((1,), values[None], np.ones(len(values)), finite[None])
 
 
 def test_pairs_cancel_the_spread_between_data():
@@ -281,7 +329,7 @@ def test_progress_is_told_after_each_block_of_data(model, x):
 WRONG = {
     "k below one": (
         lambda model, x: evaluate(model, x, key=KEY, ks=(0, 5)),
-        r"expected every k to be a whole number >= 1; got ks = \(0, 5\)",
+        r"expected every k to be a whole number >= 1.*got ks = \(0, 5\)",
     ),
     "no k": (
         lambda model, x: evaluate(model, x, key=KEY, ks=()),
@@ -308,6 +356,13 @@ WRONG = {
         "expected both models to be evaluated on the same data; got 1 and 2 data",
     ),
 }
+
+
+@pytest.mark.parametrize("ks", [64, 64.0, (2.0, 16), (2.5,), (True, 16), "64", None, (), [[1]]])
+def test_sample_counts_that_are_no_whole_numbers_are_refused(ks):
+    expected = r"expected every k to be a whole number >= 1, in a sequence such as \(1, 64, 5000\)"
+    with pytest.raises(InputError, match=f"{expected}; got ks = {re.escape(repr(ks))}"):
+        sample_counts(ks)
 
 
 @pytest.mark.parametrize("name", WRONG)

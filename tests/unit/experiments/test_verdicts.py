@@ -96,3 +96,23 @@ def test_bounds_that_fall_with_k_are_a_violation():
     [sentence] = v.violations([right, wrong])
     assert "IWAE-64" in sentence
     assert "lies above" in sentence
+
+
+def test_bounds_over_different_data_are_no_violation():
+    """IWAE-1 is -inf for the worst half of the data: over the others its mean is far higher."""
+    (run,) = runs([-90.0])
+    bounds = run._arrays["bounds"]
+    worst = bounds[0] < np.median(bounds[0])
+    bounds[0, worst] = -np.inf
+    run.entry["metrics"]["iwae_1"] = float(bounds[0, ~worst].mean())
+    assert run.metric("iwae_1") > run.metric("iwae_5") + 10
+    assert v.violations([run]) == []
+    bounds[0, ~worst] += 0.5  # a true one, on the data that both have
+    assert len(v.violations([run])) == 1
+
+
+def test_one_seed_of_few_data_is_judged_by_students_quantile():
+    values = np.array([0.1, 0.2, 0.3])
+    found = v.paired([values], [np.zeros(3)])
+    assert found.limit == pytest.approx(4.302653, rel=1e-6)  # Student's, 2 degrees of freedom
+    assert v.paired([np.array([np.nan, 1.0])], [np.zeros(2)]).num_seeds == 0

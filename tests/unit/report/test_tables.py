@@ -115,8 +115,11 @@ def test_what_was_not_measured_is_left_out(results):
 
 
 def test_values_that_were_not_finite_are_told(results):
-    results["runs"][0]["num_nonfinite"] = 4
-    assert "Values that were not finite (NaN or infinite): VAE(64) 4." in comparison(results).notes
+    what = "Values that were not finite (NaN or infinite), left out of the means: VAE(64)"
+    results["runs"][0]["num_nonfinite"] = {"iwae_1": 4, "gap_1": 4, "log_p_hat": 0}
+    assert f"{what} 4 of iwae_1, 4 of gap_1." in comparison(results).notes
+    results["runs"][0]["num_nonfinite"] = 4  # results of before
+    assert f"{what} 4 of every metric." in comparison(results).notes
 
 
 def test_every_run_has_its_row(results):
