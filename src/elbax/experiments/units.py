@@ -8,9 +8,9 @@ import numpy as np
 
 from elbax._files import write_atomically
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import compare, evaluate
+from elbax.evaluation.likelihood import compare, evaluate, sample_counts
 from elbax.evaluation.posterior import posterior_means
-from elbax.evaluation.units import unit_variances
+from elbax.evaluation.units import unit_variances, which_active
 from elbax.experiments.runs import Runs
 from elbax.models.pruning import pruned
 from elbax.training.folder import json_bytes
@@ -43,9 +43,14 @@ def units_study(
         write: leave out to only return what was found.
 
     Returns:
-        `{"format", "threshold", "runs": [{"name", "active", "variances", "log_p_hat",
-        "change", "standard_error"}]}`; variances, one list per layer, nearest to the data first.
+        `{"format", "threshold", "runs": [{"name", "active", "variances", "errors", "log_p_hat",
+        "change", "standard_error"}]}`; variances and their standard errors, one list per layer,
+        nearest to the data first.
+
+    Raises:
+        InputError: too few data to tell which units are active.
     """
+    ks = sample_counts(ks)
     x = dataset.evaluation_split("test", seed, num_data)
     entries = []
     for index, spec in enumerate(runs.specs):
@@ -63,16 +68,17 @@ def units_study(
 
 def _entry(model, x, ks, seed: int, told: Callable[[float], None]) -> dict[str, Any]:
     key = jax.random.key(seed)
-    variances = unit_variances(model, x, key=key)
+    layers = unit_variances(model, x, key=key)
     means = [np.mean(layer, axis=0) for layer in jax.tree.leaves(posterior_means(model, x))]
-    inactive = [layer <= THRESHOLD for layer in variances]
+    inactive = [~active for active in which_active(layers, THRESHOLD)]
     without = pruned(model, inactive, means)
     whole = evaluate(model, x, key=key, ks=ks, progress=lambda done: told(done / 2))
     rest = evaluate(without, x, key=key, ks=ks, progress=lambda done: told((1 + done) / 2))
     change = compare(whole, rest)
     return {
         "active": [int((~layer).sum()) for layer in inactive],
-        "variances": [layer.tolist() for layer in variances],
+        "variances": [layer.value.tolist() for layer in layers],
+        "errors": [layer.error.tolist() for layer in layers],
         "log_p_hat": whole.log_p_hat.mean,
         "change": change.difference,
         "standard_error": change.standard_error,

@@ -64,7 +64,7 @@ def test_the_second_layer_is_fed_by_draws_and_their_noise_is_taken_off(x):
     weight1 = jnp.asarray(rng.normal(size=(5, 3)), jnp.float32)
     weight2 = jnp.asarray([[0.5, 0.0], [0.2, 0.0], [0.0, 0.01]], jnp.float32)
     model = linear_two_layers(weight1, weight2, scale1=0.5, scale2=2.0)
-    first, second = unit_variances(model, x, key=KEY)
+    (first, exact), (second, found) = unit_variances(model, x, key=KEY)
     exact1 = (np.asarray(x, np.float64) @ np.asarray(weight1)).var(axis=0, ddof=1)
     exact2 = (np.asarray(x, np.float64) @ np.asarray(weight1 @ weight2)).var(axis=0, ddof=1)
     np.testing.assert_allclose(first, exact1, rtol=1e-4)
@@ -72,7 +72,43 @@ def test_the_second_layer_is_fed_by_draws_and_their_noise_is_taken_off(x):
     # Its standard error here is sqrt(2 / 2500) x (variance + 0.06), and 5 of those are allowed.
     error = np.sqrt(2 / len(x)) * (0.06 + 2 * np.sqrt(0.06 * exact2))
     assert (np.abs(second - exact2) < 5 * error).all()
+    assert (exact == 0).all()
+    # z2 given x has the variance of its scale and of z1's noise: 64 draws leave a 64th of it.
+    noise = (4 + 0.25 * np.sum(np.asarray(weight2) ** 2, axis=0)) / 64
+    expected = np.sqrt((4 * exact2 * noise + 2 * noise**2) / len(x))
+    np.testing.assert_allclose(found, expected, rtol=0.1)
     assert active_units(model, x, key=KEY) == (3, 1)
+
+
+RESTING = jnp.zeros((3, 2))
+
+
+def test_too_few_data_to_tell_are_refused_and_more_samples_help(x):
+    """Noise of 4 / 64 on 20 means: a variance that is 0 is found to be 0 +- 0.02."""
+    model = linear_two_layers(jnp.eye(5, 3), RESTING, scale1=0.5, scale2=2.0)
+    message = r"whether variances of layer 2 are above 0.01; units 0, 1 are known to \+-0.0\d+ only"
+    with pytest.raises(InputError, match=message):
+        active_units(model, x[:20], key=KEY)
+    assert active_units(model, x[:20], key=KEY, num_samples=2000) == (3, 0)
+
+
+def test_units_of_a_huge_scale_are_known_in_their_own_size(x):
+    """A unit of scale 1e25: its square is beyond float32, its error is not 0 and not NaN."""
+    model = linear_two_layers(jnp.eye(5, 3), RESTING, scale1=0.5, scale2=1e25)
+    _, second = unit_variances(model, x[:50], key=KEY)
+    assert np.isfinite(second.value).all()
+    # Normal noise of variance 1e50 / 64 on 50 means.
+    np.testing.assert_allclose(second.error, np.sqrt(2 / 49) * 1e50 / 64, rtol=0.5)
+    with pytest.raises(InputError, match="units 0, 1 are known to"):
+        active_units(model, x[:50], key=KEY)
+
+
+def test_posterior_means_that_are_not_finite_name_layer_and_units(x):
+    model = linear_two_layers(jnp.eye(5, 3), RESTING, scale1=0.5, scale2=1.0)
+    where = lambda m: m.inference.encoders[1].loc.weight  # noqa: E731
+    broken = eqx.tree_at(where, model, RESTING.at[0, 1].set(jnp.inf))
+    with pytest.raises(InputError, match="finite posterior means in layer 2; unit 1 is NaN or inf"):
+        active_units(broken, x[:50], key=KEY)
 
 
 @pytest.mark.parametrize("name", ["two-layer", "hierarchical", "sbn", "categorical"])
@@ -80,7 +116,8 @@ def test_every_model_of_layers_has_one_count_per_layer(name):
     model = jax.jit(MODELS[name])() if name == "two-layer" else MODELS[name]()
     shapes = [leaf.shape[0] for leaf in jax.tree.leaves(model.generative.sample_prior(KEY))]
     found = unit_variances(model, binary_data(6), key=KEY, num_samples=4)
-    assert [layer.shape for layer in found] == [(size,) for size in shapes]
+    assert [layer.value.shape for layer in found] == [(size,) for size in shapes]
+    assert [layer.error.shape for layer in found] == [(size,) for size in shapes]
 
 
 @pytest.mark.parametrize(("num_data", "num_samples"), [(1, 64), (5, 1)])
