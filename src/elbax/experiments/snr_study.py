@@ -16,7 +16,8 @@ import numpy as np
 from elbax import methods
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey
-from elbax.evaluation.snr import NETWORKS, SNR, Ratio, gradient_draws, slope, snr
+from elbax.evaluation.ratios import Ratio, slope
+from elbax.evaluation.snr import NETWORKS, SNR, gradient_draws, snr
 from elbax.models.gaussian_toy import gaussian_toy
 from elbax.models.interface import Model
 from elbax.objectives import Objective
@@ -126,8 +127,8 @@ def line_study(
 
     Returns:
         `{"format", "sizes", "num_draws", "lines": [{"label", "along", "groups": {group: {"snr",
-        "low", "high", "floor", "dsnr", "slope", "error", "points", "predicted", "verdict"}}}]}`;
-        what is not finite is null.
+        "low", "high", "floor", "dsnr", "dsnr_low", "dsnr_high", "cosine", "slope", "error",
+        "points", "predicted", "verdict"}}}]}`; what is not finite is null.
     """
     if not sizes or min(sizes) < 4 or any(size % 4 for size in sizes):
         raise InputError(f"expected sizes that are multiples of 4; got {tuple(sizes)}.")
@@ -162,7 +163,7 @@ def _line(line: Line, sizes, found: list[SNR], groups) -> dict[str, Any]:
 
 def _group(group: str, sizes, found: list[SNR], predicted: float | None) -> dict[str, Any]:
     ratios: list[Ratio] = [one.snr[group] for one in found]
-    rise, error, points = slope(sizes, ratios, [one.resampled[group] for one in found])
+    rise, error, points = slope(sizes, ratios)
     verdict = "under the noise floor"
     if predicted is None:
         verdict = "no prediction"
@@ -173,14 +174,20 @@ def _group(group: str, sizes, found: list[SNR], predicted: float | None) -> dict
         "low": [ratio.low for ratio in ratios],
         "high": [ratio.high for ratio in ratios],
         "floor": [ratio.floor for ratio in ratios],
-        "dsnr": [one.dsnr[group].value for one in found],
-        "cosine": [one.cosine[group] if np.isfinite(one.cosine[group]) else None for one in found],
-        "slope": rise if np.isfinite(rise) else None,
-        "error": error if np.isfinite(error) else None,
+        "dsnr": [_finite(one.dsnr[group].value) for one in found],
+        "dsnr_low": [_finite(one.dsnr[group].low) for one in found],
+        "dsnr_high": [_finite(one.dsnr[group].high) for one in found],
+        "cosine": [_finite(one.cosine[group]) for one in found],
+        "slope": _finite(rise),
+        "error": _finite(error),
         "points": points,
         "predicted": predicted,
         "verdict": verdict,
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def histograms(

@@ -140,7 +140,7 @@ def snr_plates(content: dict[str, Any]) -> Iterator[Plate]:
         "snr": (
             "Signal-to-noise ratio",
             f"Mean over parameters of |mean| / sd of the gradient {of}, against samples; bars are "
-            "bootstrap intervals, and values in the gray band are noise.",
+            "95 % intervals of the true ratio, and values in the gray band are noise.",
         ),
         "dsnr": (
             "Directed signal-to-noise ratio",

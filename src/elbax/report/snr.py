@@ -87,7 +87,8 @@ def _verdict(group: dict[str, Any]) -> str:
 def ratios(content: dict[str, Any], quantity: str = "snr") -> Figure:
     """SNR (or DSNR) against samples, a panel per network, both axes logarithmic.
 
-    The bars are bootstrap intervals; the gray band below is the noise floor.
+    The bars are 95 % intervals of the true ratio, which lies below a value near the
+    noise floor; the gray band below is the noise floor.
     """
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
@@ -95,17 +96,18 @@ def ratios(content: dict[str, Any], quantity: str = "snr") -> Figure:
     for axes, network in zip(panels, _NETWORKS, strict=True):
         for place, line in enumerate(content["lines"]):
             group = line["groups"][network]
-            axes.plot(sizes, group[quantity], **_line(place))
+            axes.plot(sizes, np.array(group[quantity], float), **_line(place))  # null is NaN
             if quantity == "snr":
                 color = _line(place)["color"]
                 axes.vlines(sizes, group["low"], group["high"], color=color, lw=1)
-        values = [v for line in content["lines"] for v in line["groups"][network][quantity]]
+        found = [v for line in content["lines"] for v in line["groups"][network][quantity]]
+        values = [value for value in found if value is not None]
         if quantity == "snr":
             floor = content["lines"][0]["groups"][network]["floor"]
             axes.fill_between(sizes, 1e-9, floor, color="#7f7f7f", alpha=0.25, lw=0)
         _against_samples(axes, sizes)
-        axes.set_ylim(0.6 * min(values), 1.6 * max(values))
-        axes.set_title(f"{network} network")
+        axes.set_ylim(0.6 * min(values, default=1), 1.6 * max(values, default=1))
+        axes.set_title(f"{network} network" + ("" if values else ": -, fewer than 3 parameters"))
         axes.set_ylabel(quantity.upper())
     panels[1].set_xlabel("samples per datum")
     _legend(figure, [line["label"] for line in content["lines"]])

@@ -1,5 +1,6 @@
 """Signal-to-noise streamed against the same stored in float64 NumPy, and against closed forms."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import elbax
 from elbax._errors import InputError
 from elbax.evaluation import snr as module
-from elbax.evaluation.snr import Ratio, gradient_draws, layers, slope
+from elbax.evaluation.snr import gradient_draws, layers
+from elbax.gradients import value_and_grad
 from elbax.models.gaussian_toy import gaussian_toy
 
 KEY, NUM = jax.random.key(3), 2048
@@ -115,41 +117,53 @@ def test_noise_alone_stays_at_the_floor():
     assert ratio.value < 3 * ratio.floor
 
 
-def test_slopes_are_those_of_the_points_above_the_floor():
-    rng = np.random.default_rng(0)
-    sizes = [4, 16, 64, 256, 1024]
-    values = [0.4 * size**-0.5 for size in sizes]
-    ratios = [Ratio(v, 0.98 * v, 1.02 * v, floor=0.02) for v in values[:4]]
-    ratios.append(Ratio(0.021, 0.018, 0.025, floor=0.02))  # nothing but noise
-    resampled = [v * (1 + 0.01 * rng.normal(size=400)) for v in [*values[:4], 0.021]]
-    exact = [Ratio(np.hypot(v, 0.02), 0.98 * v, 1.1 * v, 0.02) for v in values[:3]]
-    found, error, points = slope(sizes[:3], exact, resampled[:3])
-    assert found == pytest.approx(-0.5, abs=1e-6)
-    assert 0 < error < 0.05
-    assert points == 3
-    assert slope(sizes, ratios, resampled)[2] == 3  # 0.025 is not twice the floor
-    assert np.isnan(slope(sizes[3:], ratios[3:], resampled[3:])[0])
+def test_as_many_draws_as_asked_for_and_draw_i_is_the_same_in_all(toy, stored, monkeypatch):
+    """81 draws are bins of 5 and 6, here in chunks of 3, some of them padded."""
+    num_draws = 81
+    monkeypatch.setattr(module, "_MOST_AT_ONCE", 4)
+    result = elbax.snr(OBJECTIVES["iwae"], *toy, key=KEY, num_draws=num_draws)
+    draws = stored["iwae"][:num_draws]
+    assert result.num_draws == num_draws
+    mean, sd = (np.concatenate(list(part.values())) for part in (result.mean, result.sd))
+    np.testing.assert_allclose(mean, draws.mean(0), atol=1e-5)
+    np.testing.assert_allclose(sd, draws.std(0, ddof=1), rtol=1e-4)
+    # The direction is that of the whole bins of the first half.
+    early, late = draws[: num_draws // 2, 3:], draws[num_draws // 2 :, 3:]
+    w = late @ early.mean(0) / np.linalg.norm(early.mean(0))
+    ratios = np.abs(w) / np.sqrt((late**2).sum(1) - w**2)
+    found = result.dsnr["inference"].value  # a mean of bins that differ by one draw
+    np.testing.assert_allclose(found, ratios.mean(), rtol=0.02)
+
+
+def test_a_second_call_compiles_nothing_whatever_the_numbers(toy, monkeypatch):
+    traced = []
+
+    def counting(objective):
+        traced.append(objective)
+        return value_and_grad(objective)
+
+    monkeypatch.setattr(module, "value_and_grad", counting)
+    model, x = toy
+    moved = eqx.tree_at(lambda m: m.generative.mu, model, replace_fn=lambda mu: mu + 1)
+
+    def both(objective, model, x, seed):
+        key = jax.random.key(seed)
+        found = elbax.snr(objective, model, x, key=key, num_draws=48)
+        return found, gradient_draws(objective, model, x, key=key, num_draws=8, parameters=[0])
+
+    first, _ = both(elbax.ciwae(3, 0.5), model, x[:2], 0)
+    once = len(traced)
+    second, _ = both(elbax.ciwae(3, 0.25), moved, x[2:4], 1)
+    assert len(traced) == once > 0
+    assert first.snr["inference"].value != second.snr["inference"].value
+    gradient_draws(elbax.ciwae(3, 0.1), model, x[:2], key=KEY, num_draws=8, parameters=[3])
+    assert len(traced) == once
 
 
 def test_one_objective_gives_one_result_and_layers_have_names(toy):
-    result = elbax.snr(elbax.iwae(4), *toy, key=KEY, num_draws=32)
+    result = elbax.snr(OBJECTIVES["iwae"], *toy, key=KEY, num_draws=32)
     assert set(result.snr) == {"generative", "inference", *layers(toy[0])}
     assert layers(toy[0]) == ["generative/mu", "inference/A", "inference/b"]
-
-
-def test_what_is_kept_does_not_grow_with_the_draws(toy, monkeypatch):
-    shapes = []
-    pooled = module._pooled
-
-    def seen(moments, weights):
-        shapes.append(moments.mean.shape)
-        return pooled(moments, weights)
-
-    monkeypatch.setattr(module, "_pooled", seen)
-    for num_draws in (64, 4096):
-        elbax.snr(elbax.iwae(4), *toy, key=KEY, num_draws=num_draws)
-    assert len(set(shapes[: len(shapes) // 2])) == len(set(shapes))
-    assert max(shape[0] for shape in shapes) == module.NUM_BINS
 
 
 WRONG = {

@@ -49,6 +49,19 @@ def test_table_and_figures_are_written(study, tmp_path):
     assert all(file.stat().st_size > 1000 for file in files)
 
 
+def test_a_toy_of_one_dimension_has_no_dsnr_and_is_still_written(tmp_path):
+    """One parameter has nothing across its gradient: null in the file, "-" over the panel."""
+    elbo = [line for line in LINES if line.label == "ELBO"]
+    found = toy_study(lines=elbo, sizes=(4,), num_draws=64, num_dimensions=1, batch=4)
+    group = found["lines"][0]["groups"]["generative"]
+    assert group["dsnr"] == group["dsnr_low"] == group["dsnr_high"] == [None]
+    assert found["num_draws"] == [64]
+    written = json.loads(report.write(found, tmp_path)[0].read_text())
+    assert written["lines"] == found["lines"]
+    titles = [axes.get_title() for axes in report.ratios(found, "dsnr").axes]
+    assert titles[0] == "generative network: -, fewer than 3 parameters"
+
+
 @pytest.mark.parametrize("sizes", [(), (2, 4), (4, 10)])
 def test_sizes_that_do_not_split_are_refused(sizes):
     with pytest.raises(InputError, match="expected sizes that are multiples of 4"):

@@ -39,7 +39,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
         "Gaussian toy of 20 dimensions, parameters 0.01 from the optimum, where theory holds.",
         ["method", "generative", "theory", "inference", "theory"],
         rows,
-        ("± is the bootstrap standard error.",),
+        ("± is the standard error of the draws, by the jackknife over bins.",),
     )
     return Findings([table, _far(preset, told)], verdicts, snr=content)
 
@@ -67,7 +67,7 @@ def _far(preset: Preset, told: Told) -> TableExhibit:
         "samples that are effective, and here few are.",
         ["method", "generative", "inference"],
         rows,
-        ("± is the bootstrap standard error.",),
+        ("± is the standard error of the draws, by the jackknife over bins.",),
     )
 
 
