@@ -17,7 +17,7 @@ from elbax.cli.progress import Reporter
 from elbax.cli.training import check_trained, run_folder, train_in, trained_text
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.evaluation.likelihood import sample_counts, evaluate
+from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.experiments.looks import look
 from elbax.experiments.run_data import as_begun, refuse_overlap

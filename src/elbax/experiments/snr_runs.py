@@ -8,7 +8,7 @@ import jax
 from elbax import methods
 from elbax._errors import InputError
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import sample_counts, evaluate
+from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, layers
 from elbax.experiments.runs import Runs
 from elbax.experiments.snr_study import LINES, histograms, line_study
