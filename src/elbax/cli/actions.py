@@ -10,6 +10,7 @@ import numpy as np
 
 from elbax._errors import InputError
 from elbax._files import write_atomically
+from elbax._keys import key_of
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.own import load_own, own_of
@@ -414,7 +415,7 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
         def progress(done: float, index: int = index) -> None:
             reporter.update("evaluating", (index + done) / 2, f"{index + 1} of 2")
 
-        key = jax.random.key(settings.seed)
+        key = key_of(settings.seed)
         found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)
         evaluations.append(found)
     metrics = [name for name in evaluations[0].metrics() if name != "ess"]

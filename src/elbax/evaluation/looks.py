@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._log_weights import draw, encode, log_joint, log_posterior
 from elbax._types import Data, PRNGKey, PyTree
@@ -102,11 +103,9 @@ def posterior_samples(
     """
     if num < 1 or k < 1:
         raise InputError(f"expected num >= 1 and k >= 1; got {num} and {k}.")
+    x, key = checked(model, x, key)
     params, static = eqx.partition(model, eqx.is_array)
-    pairs = [
-        _plain_and_resampled(params, jnp.asarray(x), one, static, k)
-        for one in jax.random.split(key, num)
-    ]
+    pairs = [_plain_and_resampled(params, x, one, static, k) for one in jax.random.split(key, num)]
     plain, resampled = (np.stack(kind, axis=1) for kind in zip(*pairs, strict=True))
     return plain, resampled
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from elbax._door import checked_data, checked_key
 from elbax._errors import InputError
 from elbax._log_weights import encode
 from elbax._types import Data, PRNGKey, PyTree
@@ -22,8 +23,7 @@ def posterior_means(model: Model, x: Data) -> PyTree:
     >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
     (5, 2)
     """
-    if len(x) == 0:
-        raise InputError("expected at least one datum; got none.")
+    x = np.asarray(checked_data(model, x))
     params, static = eqx.partition(model, eqx.is_array)
     blocks = [
         _means(params, jnp.asarray(x[start : start + _BLOCK]), static)
@@ -64,7 +64,7 @@ def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray
     if num_samples < 1:
         raise InputError(f"expected num_samples >= 1; got {num_samples}.")
     params, static = eqx.partition(model, eqx.is_array)
-    return np.asarray(_prior(params, jax.random.split(key, num_samples), static))
+    return np.asarray(_prior(params, jax.random.split(checked_key(key), num_samples), static))
 
 
 def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
@@ -83,7 +83,7 @@ def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
     if num_samples < 1:
         raise InputError(f"expected num_samples >= 1; got {num_samples}.")
     params, static = eqx.partition(model, eqx.is_array)
-    keys = jax.random.split(key, num_samples)
+    keys = jax.random.split(checked_key(key), num_samples)
     blocks = [
         np.asarray(_data(params, keys[start : start + _BLOCK], static))
         for start in range(0, num_samples, _BLOCK)

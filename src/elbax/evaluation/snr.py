@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from elbax._checks import check_fits
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey, PyTree
 from elbax.evaluation import ratios
@@ -94,11 +95,11 @@ def snr(
     ['generative', 'generative/bias']
     """
     named = objectives if isinstance(objectives, dict) else {"": objectives}
+    x, key = checked(model, x, key)
     _check(named, model, num_draws, reference)
     for objective in named.values():
         size = objective.num_samples * x.size
         check_fits(f"{objective.num_samples} samples of each of {len(x)} data", 4 * size)
-    refuse_masked(x, "x")
     # Objectives of equal sample counts share one program, and with it their draws.
     counts = list(dict.fromkeys(objective.num_samples for objective in named.values()))
     drawn = {}
@@ -109,10 +110,11 @@ def snr(
                 progress((place + done) / len(counts))
 
         together = {name: o for name, o in named.items() if o.num_samples == count}
-        drawn |= _draw(together, model, jnp.asarray(x), key, num_draws, told)
+        drawn |= _draw(together, model, x, key, num_draws, told)
     groups = _groups(model)
     against = drawn[reference or next(iter(named))]
-    found = {name: _summary(one, against, groups) for name, one in drawn.items()}
+    split = _size(model.generative)
+    found = {name: _summary(one, against, groups, split) for name, one in drawn.items()}
     return found if isinstance(objectives, dict) else found[""]
 
 
@@ -140,7 +142,7 @@ def gradient_draws(
     if num_draws < 1:
         raise InputError(f"expected num_draws >= 1; got {num_draws}.")
     check_latents(objective, model)
-    x, size = jnp.asarray(x), _size(model)
+    (x, key), size = checked(model, x, key), _size(model)
     chosen = jnp.arange(size) if parameters is None else jnp.asarray(parameters)
     arrays, static = _parts(model, (objective,))
     at_once = min(num_draws, _at_once(objective.num_samples * len(x), size))
@@ -266,8 +268,8 @@ def _flat(tree: PyTree) -> Float[Array, " p"]:
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-def _size(model: Model) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array)))
+def _size(part: PyTree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array)))
 
 
 def _at_once(num_rows: int, num_values: int) -> int:
@@ -338,7 +340,8 @@ def _groups(model: Model) -> dict[str, list[tuple[int, int]]]:
 # ------------------------------------------------------------------ summing up
 
 
-def _summary(drawn: _Drawn, reference: _Drawn, groups) -> SNR:
+def _summary(drawn: _Drawn, reference: _Drawn, groups, split: int) -> SNR:
+    """`split` is where the inference network begins in the raveled gradient."""
     once = np.ones((1, NUM_BINS))
     mean, variance = (found[0] for found in ratios.pooled(drawn.moments, once))
     aim, spread = (found[0] for found in ratios.pooled(reference.moments, once))
@@ -359,15 +362,14 @@ def _summary(drawn: _Drawn, reference: _Drawn, groups) -> SNR:
         directed[name] = ratios.directed_ratio(
             drawn.directed[name], np.sum(products, axis=0), len(at)
         )
-    size = groups["generative"][-1][1] if "generative" in groups else 0
     return SNR(
         snr=found,
         dsnr=directed,
         cosine=cosine,
         bias_z=bias_z,
         variance=shares,
-        mean={"generative": mean[:size], "inference": mean[size:]},
-        sd={"generative": np.sqrt(variance[:size]), "inference": np.sqrt(variance[size:])},
+        mean={"generative": mean[:split], "inference": mean[split:]},
+        sd={"generative": np.sqrt(variance[:split]), "inference": np.sqrt(variance[split:])},
         num_draws=drawn.num_draws,
     )
 

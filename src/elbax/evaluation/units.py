@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from elbax._door import checked
 from elbax._errors import InputError
 from elbax._log_weights import draw, encode
 from elbax._types import Data, PRNGKey
@@ -109,6 +110,8 @@ def unit_variances(
     Raises:
         InputError: fewer than two data or samples, or posterior means that are not finite.
     """
+    known, key = checked(model, x, key)
+    x = np.asarray(known)
     if len(x) < 2 or num_samples < 2:
         raise InputError(
             f"expected at least two data and two samples; got {len(x)} and {num_samples}."

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from elbax._checks import check_fits
 from elbax._errors import InputError
+from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation import looks
 from elbax.evaluation.posterior import prior_samples, sample
@@ -63,7 +63,7 @@ def look(
     rows = {"prior": num, "manifold": num**2, "posterior": k}.get(what, 1)
     size = math.prod(runs.config["data"]["event_shape"])
     check_fits(f"{rows} images of size {size}", 4 * rows * size)
-    model, key = runs.models[runs.index_of(run)], jax.random.key(seed)
+    model, key = runs.models[runs.index_of(run)], key_of(seed)
     if what == "prior":
         drawn = prior_samples(model, num, key=key)
         return [Panel("samples of the prior", drawn, int(np.ceil(num**0.5)))]

@@ -18,6 +18,7 @@ import numpy as np
 
 from elbax._errors import CheckpointError, InputError, unknown
 from elbax._files import write_atomically
+from elbax._keys import key_of
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.evaluation.images import ssim
@@ -249,7 +250,7 @@ def evaluate_runs(
     entries, pictures, evaluations, similarities = [], [], [], []
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
-        found = evaluate(runs.models[index], x, key=jax.random.key(seed), ks=ks, progress=told)
+        found = evaluate(runs.models[index], x, key=key_of(seed), ks=ks, progress=told)
         entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
         entries.append(entry)
         pictures.append(shown)
@@ -380,7 +381,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _describe(runs, index, spec, dataset, x, evaluation, seed):
     """One run's entry in results.json, its reconstructions and samples, and SSIM per datum."""
     model = runs.models[index]
-    key = jax.random.key(seed)
+    key = key_of(seed)
     units, doubt = _active_units(model, x, key)
     estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
     rebuilt = reconstructions(model, x)

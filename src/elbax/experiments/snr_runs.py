@@ -7,6 +7,7 @@ import jax
 
 from elbax import methods
 from elbax._errors import InputError
+from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, layers
@@ -56,7 +57,7 @@ def runs_study(
             f"{ess_data}."
         )
     x = dataset.evaluation_split("test", seed)
-    model, keys = runs.models[index], jax.random.split(jax.random.key(seed), 3)
+    model, keys = runs.models[index], jax.random.split(key_of(seed), 3)
     chosen = _CONTINUOUS if model.inference.is_reparameterized else _DISCRETE
     study = line_study(
         [line for line in LINES if line.label in chosen],

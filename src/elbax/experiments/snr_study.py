@@ -15,6 +15,7 @@ import numpy as np
 
 from elbax import methods
 from elbax._errors import InputError
+from elbax._keys import key_of
 from elbax._types import Data, PRNGKey
 from elbax.evaluation.ratios import Ratio, slope
 from elbax.evaluation.snr import NETWORKS, SNR, gradient_draws, snr
@@ -89,7 +90,7 @@ def toy_study(
     Returns:
         As `line_study`, with the toy's numbers under "model", and "histograms" if asked for.
     """
-    data_key, key = jax.random.split(jax.random.key(seed))
+    data_key, key = jax.random.split(key_of(seed))
     model, x = gaussian_toy(num_dimensions, num_data, key=data_key, offset=offset)
     if not 1 <= batch <= num_data:
         raise InputError(f"expected a batch from 1 to {num_data} data; got {batch}.")

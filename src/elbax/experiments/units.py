@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from elbax._files import write_atomically
+from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import compare, evaluate, sample_counts
 from elbax.evaluation.posterior import posterior_means
@@ -67,7 +68,7 @@ def units_study(
 
 
 def _entry(model, x, ks, seed: int, told: Callable[[float], None]) -> dict[str, Any]:
-    key = jax.random.key(seed)
+    key = key_of(seed)
     layers = unit_variances(model, x, key=key)
     means = [np.mean(layer, axis=0) for layer in jax.tree.leaves(posterior_means(model, x))]
     inactive = [~active for active in which_active(layers, THRESHOLD)]

@@ -1,8 +1,8 @@
 """The 2021 report's Table 2 and Figure 7: trained on one data set, evaluated on another."""
 
-import jax
 import numpy as np
 
+from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation.images import ssim
 from elbax.evaluation.likelihood import Evaluation, evaluate
@@ -77,7 +77,7 @@ class _Across:
 
     def __init__(self, run: FoundRun, dataset: Dataset, preset: Preset):
         x = dataset.evaluation_split("test", preset.budget.seed)[: preset.num_data]
-        key = jax.random.key(preset.budget.seed)
+        key = key_of(preset.budget.seed)
         found: Evaluation = evaluate(run.model, x, key=key, ks=(_K,))
         self.seed = run.plan.seed
         self.log_p_hat = found.per_datum("log_p_hat").astype(np.float64)
