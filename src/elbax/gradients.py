@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
@@ -104,29 +105,44 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
             return objective.channels(log_w, annealed, known)
 
         plan = Plan(objective.num_samples, channels, objective.needs, weight)
-        return _twice_if_need_be(lambda dead: routed(plan, model, x, key, dead), len(x))
+
+        def run(dead: Array) -> tuple[tuple[Array, Info], Model]:
+            return routed(plan, model, x, key, dead)
+
+        is_traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((model, x, key)))
+        (value, info), gradients = (_traced if is_traced else _eager)(run, len(x))
+        some = jnp.any(info.finite)
+        return (value, info), jax.tree.map(lambda leaf: jnp.where(some, leaf, 0), gradients)
 
     return evaluate
 
 
-def _twice_if_need_be(run: Callable[[Array], Any], num_data: int) -> Any:
-    """Run with all data and, where dead ones spoil the gradient, again without them."""
+# Both run with all data and, where dead ones spoil the gradient, again without them.
+
+
+def _eager(run: Callable[[Array], Any], num_data: int) -> Any:
     none = jnp.zeros(num_data, bool)
-    shapes = jax.eval_shape(run, none)
+    out = (_, info), gradients = run(none)
+    dead = dead_data(info.finite, _is_finite(gradients), none)
+    return run(dead) if bool(jnp.any(dead)) else out
+
+
+def _traced(run: Callable[[Array], Any], num_data: int) -> Any:
+    run = jax.jit(run)  # traced once for its shapes and for the loop
 
     def attempt(carry):
         dead, _, _ = carry
         out = (_, info), gradients = run(dead)
         return dead_data(info.finite, _is_finite(gradients), dead), jnp.asarray(False), out
 
+    none = jnp.zeros(num_data, bool)
+    shapes = jax.eval_shape(run, none)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     # A loop, not a choice: both attempts are one program.
     _, _, out = jax.lax.while_loop(
         lambda carry: carry[1] | jnp.any(carry[0]), attempt, (none, jnp.asarray(True), empty)
     )
-    (_, info), gradients = out
-    some = jnp.any(info.finite)
-    return out[0], jax.tree.map(lambda leaf: jnp.where(some, leaf, 0), gradients)
+    return out
 
 
 def dead_data(finite: Bool[Array, " b"], usable: Array, dead: Bool[Array, " b"]) -> Array:
@@ -172,18 +188,23 @@ def check_latents(objective: Objective, model: Model) -> None:
 
 
 def routed(
-    plan: Plan, model: Model, x: Float[Array, "b ..."], key: PRNGKey, dead: Bool[Array, " b"]
+    plan: Plan,
+    model: Model,
+    x: Float[Array, "b ..."],
+    key: PRNGKey,
+    dead: Bool[Array, " b"] | None = None,
 ) -> tuple[tuple[Array, Info], Model]:
     """`value_and_grad` by a plan, without the data that are known to be dead.
 
     A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
     """
-    x = set_aside(x, dead)
+    x = x if dead is None else set_aside(x, dead)
     encoder = _Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
     z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
     decoder = _Decoder(model.generative, x, z, plan)
     log_q = encoder.log_posterior(z)
-    log_q = jnp.where(dead, jnp.nan, log_q)  # in all that follows they are not finite
+    if dead is not None:  # in all that follows they are not finite
+        log_q = jnp.where(dead, jnp.nan, log_q)
     log_w, annealed = decoder.log_p - log_q, decoder.annealed - plan.kl_weight * log_q
     channels = plan.channels(log_w, annealed if plan.needs.annealed else log_w)
 

@@ -21,7 +21,7 @@ counts = st.integers(2, 5000)
 any_bound = [name for name in RULES if not name.startswith(("wake", "ovis"))]
 rules = st.sampled_from(any_bound)
 of_iwae = st.sampled_from([*RULES, "ovis:0.25", "wake-sleep:0.8"])
-shares = st.floats(0, 1)
+shares = st.floats(0, 1, width=32, allow_subnormal=False)
 epochs = st.one_of(st.integers(1, 500), st.floats(0.1, 500))
 numbers = st.one_of(shares, st.builds(Ramp, shares, shares, epochs))
 inner = st.floats(0.01, 0.99)
@@ -168,8 +168,8 @@ WRONG = {
     "piwae(m=-2, k=-2)": "expected m >= 1",
     "ciwae(beta=1.5)": r"expected beta in \[0, 1\] for CIWAE",
     "ciwae(beta=-0.1)": r"expected beta in \[0, 1\] for CIWAE",
-    "ciwae(beta=1e999)": r"expected beta in \[0, 1\] for CIWAE",
-    "ciwae(beta=nan)": r"expected beta in \[0, 1\]",
+    "ciwae(beta=1e999)": "a number that float32 can hold",
+    "ciwae(beta=nan)": "a number that float32 can hold",
     "ciwae(beta=1:0)": "expected a number, or start:end:epochs, for beta of ciwae; got '1:0'",
     "ciwae(beta=1:2:5)": r"expected beta in \[0, 1\] for CIWAE",
     "ciwae(beta=1:0:0)": "expected a ramp over more than 0 epochs",
@@ -181,7 +181,7 @@ WRONG = {
     "tvo(knots=0:x)": "expected numbers separated by colons for knots of tvo; got '0:x'",
     "jvi(k=1)": "expected k >= 2 for JVI",
     "iwae(warmup=-1)": "expected a number of epochs >= 0 for warmup of iwae; got '-1'",
-    "iwae(warmup=nan)": "expected a number of epochs >= 0",
+    "iwae(warmup=nan)": "a number that float32 can hold",
     "vae(alpha_warmup=3)": "starts at the ELBO, which vae is",
     "iwae(k=1, gradient=vimco)": "draw at least 2 samples",
     "renyi(gradient=wake)": "does not go with Renyi",

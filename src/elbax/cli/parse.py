@@ -50,9 +50,9 @@ def _parse(program: str, description: str, commands: dict[str, type], words: lis
     words = words or ["--help"]
     if not words[0].startswith("-") and words[0] not in commands:
         raise InputError(unknown("command", words[0], commands))
-    complaint = io.StringIO()
+    complaint, said = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(said):
             return tyro.extras.subcommand_cli_from_dict(
                 commands,
                 prog=program,
@@ -63,6 +63,9 @@ def _parse(program: str, description: str, commands: dict[str, type], words: lis
             )
     except SystemExit as leaving:
         if leaving.code in (0, None):
+            # The usage names every command, and is wider than a terminal.
+            usage = re.compile(r"^(usage: .*)\{\w+(,\w+)+\}", re.MULTILINE)
+            sys.stdout.write(usage.sub(r"\1COMMAND", said.getvalue()))
             raise
         flags = _flags(commands[words[0]]) if words[0] in commands else []
         sentence = _sentence(complaint.getvalue(), f"{program} {words[0]}", flags)

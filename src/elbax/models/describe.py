@@ -145,6 +145,7 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     scales = (
         {} if normal is None else {"scale": normal.positive, "scale_floor": float(normal.floor)}
     )
+    unstandardized = {"standardize": False}
     config = ModelConfig(
         hidden=_widths(network),
         channels=channels,
@@ -154,7 +155,7 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         hidden_above=_widths(encoders[1].network) if len(encoders) > 1 else (),
         likelihood="gaussian" if isinstance(decoders[0], NormalHead) else "bernoulli",
         **categories,
-        **({} if standardize else {"standardize": False}),
+        **({} if standardize or not isinstance(decoders[0], NormalHead) else unstandardized),
         **scales,
     )
     return config, tuple(int(size) for size in generative.event_shape)

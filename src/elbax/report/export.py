@@ -165,6 +165,8 @@ def _per_datum(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     evaluation = results["evaluation"]
     num_runs, num_data = len(results["runs"]), evaluation.get("num_data")
     expected = (num_runs, len(evaluation["ks"]), num_data)
+    if "finite" in arrays and arrays["finite"].ndim == 3:  # of every bound; a datum needs them all
+        arrays["finite"] = arrays["finite"].all(axis=1)
     shapes = {name: array.shape for name, array in arrays.items() if name != "bounds"}
     fits = "bounds" in arrays and "finite" in arrays and arrays["bounds"].shape == expected
     if not fits or any(shape != (num_runs, num_data) for shape in shapes.values()):

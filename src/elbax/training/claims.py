@@ -54,10 +54,12 @@ def _locked(path: Path) -> int:
         try:
             _lock(file, path)
             # The holder before may have removed the file between opening and locking it.
-            if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
+            if os.path.samestat(os.fstat(file), os.stat(path)):
                 os.ftruncate(file, 0)
                 os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
                 return file
+        except FileNotFoundError:
+            pass  # removed it is, so open it anew
         except BaseException:
             os.close(file)
             raise

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from elbax._checks import check_real, float32
 from elbax._errors import InputError, unknown
 
+SCHEDULES = ("anneal", "burda", "constant")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The training protocol, by default that of Burda et al. 2015, section 5, scaled to the epochs.
+    """The training protocol: that of Burda et al. 2015, section 5, but for the learning rate.
+
+    By default the rate is annealed over however few epochs there are; for the paper's 3280 epochs
+    take `schedule="burda"`.
 
     With data, model, objective and seed it decides a run's result.
     """
@@ -17,11 +22,12 @@ class TrainConfig:
     """Passes over the training data; an incomplete last minibatch of a pass is left out."""
     batch_size: int = 20
     """Data per minibatch."""
-    learning_rate: float = 1e-3
-    """Adam's learning rate at the start."""
-    schedule: str = "burda"
-    """Course of the learning rate: burda (eight stages, each 3 times as long and 10^(-1/7) times
-    as fast as the one before, scaled to the epochs) or constant."""
+    learning_rate: float | None = None
+    """Adam's learning rate at the start; none given takes 0.002 where it is annealed, else 0.001."""
+    schedule: str = "anneal"
+    """Course of the learning rate: anneal (constant for the first half, then linearly to 0), burda
+    (eight stages, each 3 times as long and 10^(-1/7) times as fast as the one before, scaled to the
+    epochs) or constant."""
     adam_b1: float = 0.9
     """Adam's decay of the gradient's mean."""
     adam_b2: float = 0.999
@@ -34,11 +40,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, with a sentence."""
-        if self.schedule not in ("burda", "constant"):
-            raise InputError(unknown("schedule", self.schedule, ("burda", "constant")))
+        if self.schedule not in SCHEDULES:
+            raise InputError(unknown("schedule", self.schedule, SCHEDULES))
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected {name} >= 1; got {getattr(self, name)}.")
+        if self.learning_rate is None:
+            rate = 2e-3 if self.schedule == "anneal" else 1e-3
+            object.__setattr__(self, "learning_rate", rate)
         for name in ("learning_rate", "adam_eps"):
             if not getattr(self, name) > 0:
                 raise InputError(f"expected {name} > 0; got {getattr(self, name)}.")

@@ -13,7 +13,7 @@ import elbax.training.fit as fit_module
 from elbax.cli import training
 from elbax.cli.main import main
 from elbax.cli.signals import SIGNALS
-from elbax.training.fleet import Fleet
+from elbax.training.step import Program
 
 from ..training.runs import Clock
 
@@ -41,13 +41,13 @@ def trained(name: str, at: int):
 
 def compiled(name: str) -> None:
     """Let the signal come from within the tracing of the training program."""
-    chunk = Fleet._counted_chunk
+    chunk = Program.chunk
 
     def chunk_and_send(self, *arguments):
         send(name)
         return chunk(self, *arguments)
 
-    Fleet._counted_chunk = chunk_and_send
+    Program.chunk = chunk_and_send
 
 
 if __name__ == "__main__":

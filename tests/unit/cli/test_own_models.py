@@ -50,7 +50,7 @@ def here(trained, monkeypatch):
 
 def test_the_run_is_recorded_evaluated_and_reported(here, capsys):
     config = json.loads((here / "run" / "config.json").read_text())
-    assert config["model"] == {"custom": "own_for_cli:build"}
+    assert config["model"]["custom"] == "own_for_cli:build"
     [run] = json.loads((here / "run" / "results.json").read_text())["runs"]
     assert run["metrics"]["iwae_1"] < run["metrics"]["log_p_hat"] < 0
     (here / "run" / "report.html").unlink()

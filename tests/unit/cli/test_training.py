@@ -101,13 +101,13 @@ def test_a_second_signal_ends_at_once(number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_where_nothing_is_trained_one_signal_ends_the_command(number, monkeypatch, capsys):
-    from elbax.cli import actions, options
+    from elbax.cli import data
 
     def interrupted(_):
         signal.raise_signal(number)
         raise AssertionError("went on")
 
-    monkeypatch.setitem(actions.ACTIONS, options.DataList, interrupted)
+    monkeypatch.setattr(data, "data_list", interrupted)
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     assert main(["data", "list"]) == 128 + number
     assert "elbax: interrupted" in capsys.readouterr().err

@@ -16,12 +16,15 @@ from elbax.training.config import RunSpec
         ({"learning_rate": -1e-3}, r"expected learning_rate .*; got -0\.001"),
         ({"learning_rate": float("nan")}, "expected learning_rate .*; got nan"),
         ({"adam_eps": 0.0}, r"expected adam_eps .*; got 0\.0"),
-        ({"adam_b1": 1.0}, r"expected adam_b1 in \[0, 1\); got 1\.0"),
-        ({"adam_b2": -0.1}, r"expected adam_b2 in \[0, 1\); got -0\.1"),
+        ({"adam_b1": 1.0}, r"expected adam_b1 in \[0, 1\), in float32 too; got 1\.0"),
+        ({"adam_b2": -0.1}, r"expected adam_b2 in \[0, 1\), in float32 too; got -0\.1"),
         ({"adam_b2": float("nan")}, "expected adam_b2 .*; got nan"),
         ({"clip_norm": 0.0}, r"expected clip_norm > 0 or none; got 0\.0"),
         ({"clip_norm": float("nan")}, "expected clip_norm > 0 or none; got nan"),
-        ({"schedule": "burd"}, "unknown schedule 'burd'; did you mean 'burda'.*Known: burda, cons"),
+        (
+            {"schedule": "burd"},
+            "unknown schedule 'burd'; did you mean 'burda'.*Known: anneal,",
+        ),
     ],
 )
 def test_a_protocol_that_cannot_be_trained_is_refused(options, message):
@@ -29,8 +32,9 @@ def test_a_protocol_that_cannot_be_trained_is_refused(options, message):
         elbax.TrainConfig(**options)
 
 
-def test_the_default_is_the_protocol_of_burda_and_others():
-    assert dataclasses.asdict(elbax.TrainConfig(epochs=3280)) == {
+def test_the_protocol_of_burda_and_others_is_the_default_but_for_the_schedule():
+    assert elbax.TrainConfig().schedule == "anneal"
+    assert dataclasses.asdict(elbax.TrainConfig(epochs=3280, schedule="burda")) == {
         "epochs": 3280,
         "batch_size": 20,
         "learning_rate": 1e-3,

@@ -208,9 +208,9 @@ def test_an_array_that_a_model_holds_twice_is_trained(tmp_path):
 def test_a_monitor_may_keep_the_models_it_sees():
     kept, seen = [], []
 
-    def monitor(model, objective, epoch):
-        kept.append(model)
-        seen.append(snapshot(model))
+    def monitor(look):
+        kept.append(look.model)
+        seen.append(snapshot(look.model))
         return {}
 
     train("iwae(k=4)", epochs=3, monitor=monitor)

@@ -149,7 +149,7 @@ def test_an_own_model_in_memory_needs_no_builder():
     model = elbax.linear_gaussian(6, 2, key=jax.random.key(0))
     _, fleet, identity = build(origin=model, model=None)
     assert parameters(fleet.model(0)) == parameters(model)
-    assert identity["model"] == {"custom": "the model it started from"}
+    assert identity["model"]["custom"] == "the model it started from"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,14 @@ def test_the_constant_schedule_is_one():
     np.testing.assert_array_equal(factors("constant", 50), np.ones(50))
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 7, 1000])
+def test_annealing_keeps_the_rate_for_half_of_the_steps_and_ends_near_zero(num_steps):
+    got = factors("anneal", num_steps)
+    steps = np.arange(num_steps)
+    np.testing.assert_allclose(got, np.where(2 * steps < num_steps, 1, 2 - 2 * steps / num_steps))
+    assert 0 < got[-1] <= max(2 / num_steps, got[0] / num_steps)
+
+
 def test_the_step_may_be_traced():
     traced = jax.jit(lambda step: learning_rate_factor("burda", 3280, step))
     assert float(traced(jnp.asarray(1))) == float(np.float32(10 ** (-1 / 7)))
