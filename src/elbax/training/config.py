@@ -23,7 +23,7 @@ class TrainConfig:
     batch_size: int = 20
     """Data per minibatch."""
     learning_rate: float | None = None
-    """Adam's learning rate at the start; none given takes 0.002 where it is annealed, else 0.001."""
+    """Adam's learning rate at the start; none given takes 0.002 where annealed, else 0.001."""
     schedule: str = "anneal"
     """Course of the learning rate: anneal (constant for the first half, then linearly to 0), burda
     (eight stages, each 3 times as long and 10^(-1/7) times as fast as the one before, scaled to the

@@ -16,7 +16,7 @@ from .runs import binary_images, build, probe, slow_machine, train
 
 METHODS = ("vae(m=4)", "iwae(k=4)", "miwae(m=2, k=2)", "piwae(m=2, k=2)", "ciwae(k=4, beta=0.5)")
 EPOCHS, PER_EPOCH, BATCH, RATE = 12, 10, 4, 0.01
-PROTOCOL = {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": RATE}
+PROTOCOL = {"epochs": EPOCHS, "batch_size": BATCH, "learning_rate": RATE, "schedule": "burda"}
 KEYS = {"run", "epoch", "step", "status", "learning_rate", "num_nonfinite"}
 MEANS = {"bound", "inference_bound", "ess", "grad_norm"}
 

@@ -62,6 +62,7 @@ def seen(_look) -> dict[str, float]:
 
 def trained(folder: Path, objectives, **options):
     """A run folder and what `fit` returned; the monitor leaves a mark where it looked."""
+    options = {"schedule": "burda"} | options
     return folder, train(objectives, directory=folder, monitor=seen, **options)
 
 

@@ -56,7 +56,7 @@ def test_the_constant_schedule_is_one():
 def test_annealing_keeps_the_rate_for_half_of_the_steps_and_ends_near_zero(num_steps):
     got = factors("anneal", num_steps)
     steps = np.arange(num_steps)
-    np.testing.assert_allclose(got, np.where(2 * steps < num_steps, 1, 2 - 2 * steps / num_steps))
+    np.testing.assert_allclose(got, np.minimum(1, 2 - 2 * steps / num_steps), atol=1e-6)
     assert 0 < got[-1] <= max(2 / num_steps, got[0] / num_steps)
 
 
