@@ -62,7 +62,7 @@ def test_studies_share_runs():
 def test_the_paper_s_protocol_is_that_of_the_paper():
     [run, *_] = STUDIES["table1"].runs(STUDIES["table1"].presets["paper"])
     assert (run.data, run.model) == ("mnist", REFERENCE)
-    assert run.train == TrainConfig(epochs=3280)
+    assert run.train == TrainConfig(epochs=3280, schedule="burda", learning_rate=1e-3)
 
 
 def test_a_bigger_plan_takes_longer():

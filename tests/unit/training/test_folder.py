@@ -346,7 +346,7 @@ def changed_images() -> np.ndarray:
         {"model": lambda key: elbax.one_layer((6,), MODEL, key=key)},
         {"epochs": 3},
         {"batch_size": 7},
-        {"learning_rate": 2e-3},
+        {"learning_rate": 3e-3},
         {"schedule": "constant"},
         {"adam_b1": 0.8},
         {"adam_b2": 0.99},

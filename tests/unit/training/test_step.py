@@ -23,7 +23,13 @@ STEPS, PER_EPOCH, BATCH = 8, 5, 8  # into the second epoch
 STORED = np.random.default_rng(2).integers(17, size=(44, 6)).astype(np.uint8)
 DATA = elbax.Dataset(name="sixteenths", train=STORED, test=STORED, levels=16.0)
 PROTOCOL = elbax.TrainConfig(
-    epochs=2, batch_size=BATCH, learning_rate=0.01, adam_b1=0.8, adam_b2=0.9, clip_norm=0.9
+    epochs=2,
+    batch_size=BATCH,
+    learning_rate=0.01,
+    schedule="burda",
+    adam_b1=0.8,
+    adam_b2=0.9,
+    clip_norm=0.9,
 )
 # Of ten steps stages 5, 6 and 7 begin at 121 / 328, 364 / 328 and 1093 / 328, rounded.
 RATES = 10.0 ** (-np.array([5, 6, 6, *[7] * 7]) / 7)
