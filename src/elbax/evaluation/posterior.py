@@ -4,7 +4,6 @@ from functools import partial
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from elbax._door import checked_data, checked_key
@@ -20,23 +19,17 @@ def posterior_means(model: Model, x: Data) -> PyTree:
     """E_q[z | x] `[N, Z]` (a pytree of such arrays where there are several layers).
 
     >>> from elbax.models.linear_gaussian import linear_gaussian
-    >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
+    >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), np.zeros((5, 3))).shape
     (5, 2)
     """
-    x = np.asarray(checked_data(model, x))
-    params, static = eqx.partition(model, eqx.is_array)
-    blocks = [
-        _means(params, jnp.asarray(x[start : start + _BLOCK]), static)
-        for start in range(0, len(x), _BLOCK)
-    ]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
+    return _in_blocks(_means, model, np.asarray(checked_data(model, x)))
 
 
 def reconstructions(model: Model, x: Data) -> np.ndarray:
     """E[x | z] at the posterior mean of z, `[N, *event]`.
 
     >>> from elbax.models.linear_gaussian import linear_gaussian
-    >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), jnp.zeros((5, 3))).shape
+    >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), np.zeros((5, 3))).shape
     (5, 3)
     """
     return decode(model, posterior_means(model, x))
@@ -44,13 +37,7 @@ def reconstructions(model: Model, x: Data) -> np.ndarray:
 
 def decode(model: Model, z: PyTree) -> np.ndarray:
     """E[x | z] of a stack of latents `[N, ...]`: `[N, *event]`."""
-    params, static = eqx.partition(model, eqx.is_array)
-    num = len(jax.tree.leaves(z)[0])
-    blocks = [
-        _decode(params, jax.tree.map(lambda leaf: leaf[start : start + _BLOCK], z), static)  # noqa: B023
-        for start in range(0, num, _BLOCK)
-    ]
-    return np.concatenate(blocks)
+    return _in_blocks(_decode, model, z)
 
 
 def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
@@ -61,10 +48,7 @@ def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray
     >>> prior_samples(model, 4, key=jax.random.key(1)).shape
     (4, 3)
     """
-    if num_samples < 1:
-        raise InputError(f"expected num_samples >= 1; got {num_samples}.")
-    params, static = eqx.partition(model, eqx.is_array)
-    return np.asarray(_prior(params, jax.random.split(checked_key(key), num_samples), static))
+    return _in_blocks(_prior, model, _keys(key, num_samples))
 
 
 def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
@@ -80,15 +64,26 @@ def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
     >>> sample(model, 4, key=jax.random.key(1)).shape
     (4, 3)
     """
+    return _in_blocks(_data, model, _keys(key, num_samples))
+
+
+def _keys(key: PRNGKey, num_samples: int) -> jax.Array:
+    """A key for each sample."""
     if num_samples < 1:
         raise InputError(f"expected num_samples >= 1; got {num_samples}.")
+    return jax.random.split(checked_key(key), num_samples)
+
+
+def _in_blocks(compiled, model: Model, stack: PyTree) -> PyTree:
+    """`compiled` of the rows of a stack, a block at a time, so that any number fits in memory."""
     params, static = eqx.partition(model, eqx.is_array)
-    keys = jax.random.split(checked_key(key), num_samples)
-    blocks = [
-        np.asarray(_data(params, keys[start : start + _BLOCK], static))
-        for start in range(0, num_samples, _BLOCK)
-    ]
-    return np.concatenate(blocks)
+
+    def block(start):
+        rows = jax.tree.map(lambda leaf: leaf[start : start + _BLOCK], stack)
+        return compiled(params, rows, static)
+
+    blocks = [block(start) for start in range(0, len(jax.tree.leaves(stack)[0]), _BLOCK)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 
 @partial(jax.jit, static_argnames="static")

@@ -20,12 +20,6 @@ from elbax.models.config import PRESETS
 TINY = ["--hidden", "8", "--latents", "2", "--epochs", "2", "--batch-size", "100"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    """Compiled programs of these tests stay out of the user's cache."""
-    monkeypatch.setenv("ELBAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     """A folder that `elbax compare` filled, and what it printed."""

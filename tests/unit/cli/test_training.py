@@ -26,12 +26,6 @@ WORDS = ["train", "--k", "4", "--hidden", "8", "--latents", "2", "--batch-size",
 WORDS += ["--epochs", str(EPOCHS), "--monitor-every", "3"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    """Compiled programs of these tests stay out of the user's cache, and are compiled once."""
-    monkeypatch.setenv("ELBAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """A run that nothing interrupts."""
