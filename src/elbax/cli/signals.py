@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 _HEARD = (signal.SIGINT, signal.SIGTERM)
+_ENDED = b"\0"  # no signal's number
 
 
 class Signals:
@@ -57,18 +58,22 @@ class Signals:
         heard = [one for one in _HEARD if signal.getsignal(one) is not signal.SIG_IGN]
         before = [signal.signal(one, self._in_main_thread) for one in heard]
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        threading.Thread(target=self._listen, args=(read,), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(read,), daemon=True)
+        listener.start()
         try:
             yield
         finally:
             signal.set_wakeup_fd(wakeup)
             for number, handler in zip(heard, before, strict=True):
                 signal.signal(number, handler)
-            os.close(write)  # ends the thread
+            os.write(write, _ENDED)
+            listener.join()  # what it had still to hear is of this command, not of the next
+            os.close(write)
+            os.close(read)
 
     def _listen(self, read: int) -> None:
         first = True
-        while byte := os.read(read, 1):
+        while (byte := os.read(read, 1)) != _ENDED:
             if byte[0] not in _HEARD:
                 continue
             if not first:
@@ -79,7 +84,6 @@ class Signals:
             if self._is_training:
                 name = signal.Signals(byte[0]).name
                 _say(f"{name}: saving after this step; once more ends at once")
-        os.close(read)
 
     def _receive(self, number: int) -> None:
         self.received = self.received or signal.Signals(number)

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from elbax.cli import training
 from elbax.cli.main import main
 from elbax.cli.options import Train
 from elbax.cli.parse import parse
-from elbax.cli.signals import continued
+from elbax.cli.signals import Signals, continued
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec
 from elbax.training.fit import FitResult
@@ -106,6 +107,20 @@ def test_where_nothing_is_trained_one_signal_ends_the_command(number, monkeypatc
     assert main(["data", "list"]) == 128 + number
     assert "elbax: interrupted" in capsys.readouterr().err
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_heard_late_is_not_of_the_next_command():
+    class Slow(Signals):
+        def _listen(self, read):
+            time.sleep(0.2)
+            super()._listen(read)
+
+    signals = Slow()
+    with signals.heard(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    with signals.heard():
+        time.sleep(0.5)
+        assert not signals.stop()
 
 
 def test_the_command_that_goes_on_is_whole():
