@@ -31,16 +31,36 @@ def real_data_dir() -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """Drop compiled programs after a module that leaves a process with more than a gigabyte.
+def compilation(request):
+    """How hard the compiler tries, here and in the processes that tests start.
 
-    Every test compiles programs of its own, and JAX keeps them all.
+    Most tests compile much and compute little, and run LLVM's quick passes; XLA's own are the same.
+    Modules marked `optimized` (those that draw much, and those about the compiler) have what users
+    have, as all modules have under ELBAX_TESTS_OPTIMIZED=1.
     """
+    everywhere = bool(os.environ.get("ELBAX_TESTS_OPTIMIZED"))
+    quick = not everywhere and request.node.get_closest_marker("optimized") is None
+    if quick != jax.config.read("jax_disable_most_optimizations"):
+        forget_programs()  # of the other kind
+        jax.config.update("jax_disable_most_optimizations", quick)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quick))
     yield
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) if _HAS_PROC else 0
-    if resident > _MOST_PAGES:
-        from elbax.training.fleet import compiled  # late: what tests import is instrumented
+    # Every test compiles programs of its own, and JAX keeps them all.
+    if _HAS_PROC and int(Path("/proc/self/statm").read_text().split()[1]) > _MOST_PAGES:
+        forget_programs()
 
-        compiled.cache_clear()
-        jax.clear_caches()
-        gc.collect()
+
+def forget_programs() -> None:
+    """Drop every compiled program of this process."""
+    from elbax.training.fleet import compiled  # late: what tests import is instrumented
+
+    compiled.cache_clear()
+    jax.clear_caches()
+    gc.collect()
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """What draws much, and what another library is held against, compiles as users do."""
+    for item in items:
+        if {"statistical", "oracles"} & set(item.path.parts):
+            item.getparent(pytest.Module).add_marker("optimized")

@@ -10,6 +10,8 @@ import pytest
 
 from elbax._compiler import KNOWN_BAD, CompilerWarning, warn_if_known_bad
 
+pytestmark = pytest.mark.optimized
+
 
 def squares_of_products(matrix, rows):
     """`sum((matrix @ row)**2)` for each row, by the compiler under test and by NumPy."""
