@@ -1,5 +1,7 @@
 """What every test shares: float64 on demand, the real data if it is there, a failure budget."""
 
+import contextlib
+import ctypes
 import gc
 import os
 from pathlib import Path
@@ -7,8 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
-_MOST_PAGES = 2**30 // os.sysconf("SC_PAGESIZE")  # of a process, before it forgets its programs
-
+_MOST_PAGES = 1_300_000_000 // os.sysconf("SC_PAGESIZE")  # before a process forgets its programs
 _HAS_PROC = Path("/proc/self/statm").exists()
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -44,19 +45,26 @@ def compilation(request):
         forget_programs()  # of the other kind
         jax.config.update("jax_disable_most_optimizations", quick)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quick))
+
+
+@pytest.fixture(autouse=True)
+def memory():
+    """Bound the memory of a process: most tests compile their own programs, and JAX keeps all."""
     yield
-    # Every test compiles programs of its own, and JAX keeps them all.
     if _HAS_PROC and int(Path("/proc/self/statm").read_text().split()[1]) > _MOST_PAGES:
         forget_programs()
 
 
 def forget_programs() -> None:
-    """Drop every compiled program of this process."""
+    """Drop every compiled program of this process, and give its memory back to the system."""
     from elbax.training.fleet import compiled  # late: what tests import is instrumented
 
     compiled.cache_clear()
     jax.clear_caches()
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+        # Without it the process stays as large as it was, and would forget after every test.
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def pytest_collection_modifyitems(items) -> None:
