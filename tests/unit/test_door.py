@@ -125,3 +125,13 @@ def test_a_bound_that_is_not_finite_on_ordinary_log_weights_is_refused():
         elbax.bounds.Custom(underflows, num_samples=64)
     with pytest.raises(InputError, match="finite scalar"):
         elbax.bounds.Custom(lambda log_w: log_w, num_samples=64)
+    with pytest.raises(InputError, match=r"finite scalar .* near -550"):
+        jax.jit(lambda v: elbax.bounds.Custom(underflows, num_samples=64)(v))(jnp.zeros((64, 1)))
+
+
+def test_a_bound_of_ones_own_may_be_built_under_jit():
+    def total(log_w):
+        function = lambda v: jax.nn.logsumexp(v) - jnp.log(64)  # noqa: E731
+        return elbax.bounds.Custom(function, num_samples=64)(log_w)
+
+    np.testing.assert_allclose(jax.jit(total)(jnp.full((64, 2), -550.0)), -550, rtol=1e-6)

@@ -84,7 +84,8 @@ class Custom(AbstractBound):
             with jax.ensure_compile_time_eval():
                 log_w = jnp.linspace(center - 10, center + 10, self.t, dtype=jnp.float32)
                 value = self.function(log_w)
-            if jnp.shape(value) != () or not jnp.isfinite(value):
+                good = jnp.shape(value) == () and bool(jnp.isfinite(value))
+            if not good:
                 raise InputError(
                     f"expected a finite scalar from the function of a Custom bound; got {value} "
                     f"for {self.t} log-weights near {center:g}, where those of images lie. Write "

@@ -10,13 +10,13 @@ from elbax.cli.outcome import Outcome
 
 # Options -> module of elbax.cli and function.
 ACTIONS: dict[type, tuple[str, str]] = {
-    o.Train: ("actions", "train"),
-    o.Compare: ("actions", "compare"),
-    o.Evaluate: ("actions", "evaluate_folder"),
-    o.Sample: ("actions", "sample"),
-    o.Snr: ("actions", "measure_snr"),
+    o.Train: ("train", "train"),
+    o.Compare: ("train", "compare"),
+    o.Evaluate: ("evaluate", "evaluate_folder"),
+    o.Sample: ("sample", "sample"),
+    o.Snr: ("snr", "measure_snr"),
     o.Reproduce: ("studies", "reproduce"),
-    o.Report: ("actions", "report"),
+    o.Report: ("report", "report"),
     o.Export: ("export", "export"),
     o.DataList: ("data", "data_list"),
     o.DataInfo: ("data", "data_info"),

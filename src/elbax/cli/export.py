@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from elbax.cli import options as o
+from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome
-from elbax.cli.own import load_own
 from elbax.experiments.latents import posterior_means_of
 from elbax.report.export import TABLES, VALUES, check_ending, write_table, write_values
 from elbax.report.results import read_results

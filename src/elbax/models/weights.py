@@ -1,7 +1,7 @@
 """A model's arrays by name, and arrays from elsewhere put into a model."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ def arrays_of(model: Model) -> Arrays:
 
 
 def with_arrays(
-    model: Model, arrays: Mapping[str, Any], *, transposed: bool | Literal["auto"] = "auto"
+    model: Model, arrays: Mapping[str, Any], *, transposed: bool | str = "auto"
 ) -> Model:
     """The model with these arrays in place of its own: weights from a file or another library.
 
@@ -42,8 +42,8 @@ def with_arrays(
             layer are never transposed.
 
     Raises:
-        InputError: names that are missing or too many (all are listed), or an array of another
-            shape or kind, or with values that are not finite.
+        InputError: names that are missing or too many (all are listed), an array of another
+            shape or kind, or with values that are not finite, or `transposed` where nothing is.
 
     >>> from elbax.models.linear_gaussian import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
@@ -54,6 +54,8 @@ def with_arrays(
     _check_names(wanted, arrays)
     given = {name: _as_numpy(name, arrays[name]) for name in wanted}
     matrices = _matrices(model)
+    if transposed != "auto":
+        _check_transposed(transposed, matrices)
     if transposed == "auto":
         transposed = _orientation({name: given[name] for name in matrices}, wanted)
     if transposed:
@@ -63,6 +65,16 @@ def with_arrays(
         name: _fitted(name, array, own[name], name in matrices) for name, array in given.items()
     }
     return eqx.combine(from_named(fitted, dynamic), static)
+
+
+def _check_transposed(transposed: Any, matrices: set[str]) -> None:
+    if not isinstance(transposed, bool):
+        raise InputError(f"expected transposed to be True, False or 'auto'; got {transposed!r}.")
+    if transposed and not matrices:
+        raise InputError(
+            "expected transposed=False: this model has none of elbax's linear maps, and arrays of "
+            "any other layer are never transposed. Bring them as the model holds them."
+        )
 
 
 def _matrices(model: Model) -> set[str]:

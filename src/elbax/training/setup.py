@@ -12,6 +12,7 @@ import numpy as np
 
 from elbax import _keys
 from elbax._checks import check_real
+from elbax._door import checked_data
 from elbax._errors import InputError
 from elbax._identity import fingerprint
 from elbax.data.checks import check_images, columns, to_float32, warn
@@ -213,6 +214,8 @@ def _build_fleet(
         model, dataset.event_shape, dataset.mean_intensity(), dataset.standard_deviation()
     )
     models = [make(init_key(run.seed)) for run in runs]
+    # A model of the user's own may observe something else.
+    checked_data(models[0], np.zeros((1, *dataset.event_shape), np.float32), "the data")
     if origin is not None:
         models = origin.start(models, [run.seed for run in runs])
     models = [copied(built) for built in models]

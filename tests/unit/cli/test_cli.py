@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from elbax import methods
-from elbax.cli import actions
+from elbax.cli import train
 from elbax.cli.main import main
 from elbax.cli.parse import parse
 from elbax.models.config import PRESETS
@@ -230,7 +230,8 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     # Importing JAX takes longer than everything that these commands do.
     code = f"""if True:
         import sys
-        from elbax.cli.main import main
+        from elbax.cli import train
+from elbax.cli.main import main
         for words, expected in {WITHOUT_JAX}:
             assert main(words) == expected, words
             assert not set({HEAVY}) & set(sys.modules), words
@@ -279,7 +280,7 @@ def test_wrong_numbers_leave_a_good_folder_as_it_is(compared, capsys, monkeypatc
     ],
 )
 def test_train_takes_a_method_as_compare_does(words, expected):
-    text = actions._method(parse(["train", *words]))
+    text = train._method(parse(["train", *words]))
     assert methods.describe(methods.parse(text)) == expected
 
 

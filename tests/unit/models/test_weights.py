@@ -152,12 +152,24 @@ def test_auto_sees_the_layout_where_shapes_tell_it():
 
 def test_only_the_maps_of_elbax_are_transposed():
     """Arrays that are `[out, in]`, or no matrices of a map, stay as they are."""
-    for name in ("linear-gaussian", "two-layer", "categorical"):
-        model = MODELS[name]()
-        arrays = elbax.arrays_of(model)
-        ours = {n: a.T if "decoders" in n or "encoders" in n else a for n, a in arrays.items()}
-        brought = elbax.arrays_of(elbax.with_arrays(model, ours, transposed=True))
-        assert all((brought[name] == arrays[name]).all() for name in arrays)
+    model = MODELS["categorical"]()
+    arrays = elbax.arrays_of(model)
+    ours = {n: a.T if "decoders" in n or "encoders" in n else a for n, a in arrays.items()}
+    brought = elbax.arrays_of(elbax.with_arrays(model, ours, transposed=True))
+    assert all((brought[name] == arrays[name]).all() for name in arrays)
+
+
+@pytest.mark.parametrize("name", ["linear-gaussian", "two-layer"])
+def test_a_model_without_such_maps_has_nothing_to_transpose(name):
+    model = MODELS[name]()
+    with pytest.raises(elbax.InputError, match="expected transposed=False: this model has none"):
+        elbax.with_arrays(model, elbax.arrays_of(model), transposed=True)
+
+
+def test_transposed_is_a_truth_value_or_auto():
+    model = MODELS["bernoulli-exp"]()
+    with pytest.raises(elbax.InputError, match="expected transposed to be True, False or 'auto'"):
+        elbax.with_arrays(model, elbax.arrays_of(model), transposed="yes")
 
 
 LOC = "inference.encoder.loc"

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,6 +15,13 @@ from .runs import binary_images, build, grey_dataset, tiny, train
 
 GAUSSIAN = elbax.ModelConfig(hidden=(8,), latents=2, likelihood="gaussian")
 REAL = np.random.default_rng(2).normal(size=(40, 3)).astype(np.float32)
+
+
+def test_a_model_of_ones_own_has_to_observe_the_data():
+    own = elbax.linear_gaussian(4, 2, key=jax.random.key(0))
+    for given in ({"model": lambda key: own}, {"model": None, "origin": own}):
+        with pytest.raises(elbax.InputError, match=r"the data of shape \[B, 4\]; got \[1, 6\]"):
+            build(**given)
 
 
 def usual_grey() -> elbax.Dataset:

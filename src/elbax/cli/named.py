@@ -1,15 +1,16 @@
-"""Models of the user's own on the command line: `--model module:function`."""
+"""Runs, models and data that a command names: `--model module:function`, `--data` and `--split`."""
 
 from pathlib import Path
 
 from elbax._errors import InputError
-from elbax.cli.options import ModelOptions
-from elbax.experiments.runs import Runs, load_runs
+from elbax.cli import options as o
+from elbax.data.dataset import Dataset
+from elbax.experiments.runs import Runs, load_data_of, load_runs
 from elbax.models.own import check_named, is_path
 from elbax.training.folder import read_config
 
 
-def own_of(options: ModelOptions) -> str | None:
+def own_of(options: o.ModelOptions) -> str | None:
     """The import path that `--model` gives, or None for a preset.
 
     Raises:
@@ -53,3 +54,8 @@ def load_own(folder: str | Path, own: str | None, *, or_ours: bool = False) -> R
             "load them in Python: `elbax.load_runs(folder, model=...)`."
         )
     return load_runs(folder, model=own)
+
+
+def data_of(runs: Runs, options: o.Evaluate | o.Snr) -> Dataset:
+    """The runs' own data, or those that the options name."""
+    return load_data_of(runs, data_dir=options.data_dir, data=options.data, split=options.split)

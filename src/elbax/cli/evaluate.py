@@ -1,0 +1,124 @@
+"""`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
+
+from dataclasses import asdict
+from typing import Any
+
+from elbax._errors import InputError
+from elbax._keys import key_of
+from elbax.cli import options as o
+from elbax.cli.named import data_of, load_own
+from elbax.cli.outcome import Outcome
+from elbax.cli.progress import Reporter
+from elbax.data.dataset import Dataset
+from elbax.evaluation.likelihood import compare, evaluate
+from elbax.experiments.runs import Runs, are_own, evaluate_runs
+
+
+def evaluate_folder(options: o.Evaluate) -> Outcome:
+    """Evaluate the runs of a folder, perhaps against another's."""
+    runs = load_own(options.folder, options.own, or_ours=options.against is not None)
+    with Reporter() as reporter:
+        if options.against is not None:
+            against = load_own(options.against, options.own, or_ours=True)
+            return _evaluate_pair(runs, against, options, reporter)
+        # Before the evaluation, which writes the page that shows them.
+        dataset = data_of(runs, options)
+        units = _units(runs, dataset, options, reporter) if options.active_units else None
+        outcome = evaluated(runs, dataset, options.evaluate, reporter)
+    if units is None:
+        return outcome
+    text = f"{outcome.text}\n\n{_units_text(units)}"
+    return Outcome(outcome.content | {"units": units}, text)
+
+
+def evaluated(
+    runs: Runs, dataset: Dataset, options: o.EvaluateOptions, reporter: Reporter
+) -> Outcome:
+    """Evaluate and write the page; other data than the runs' own leave the folder as it is."""
+    from elbax.report import tables
+    from elbax.report.page import write_report
+
+    total = len(runs.specs)
+
+    def progress(index: int, done: float) -> None:
+        detail = f"{runs.specs[index].name}, {index + 1} of {total}"
+        reporter.update("evaluating", (index + done) / total, detail)
+
+    results = evaluate_runs(
+        runs,
+        dataset,
+        ks=options.ks,
+        num_data=options.num_data,
+        seed=options.seed,
+        progress=progress,
+        write=are_own(runs, dataset),
+    )
+    table = tables.to_text(tables.comparison(results))
+    if not are_own(runs, dataset):
+        reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
+        return Outcome({"results": results}, table)
+    page = write_report(runs.path)
+    text = f"{table}\n\nReport: {page}"
+    return Outcome({"page": str(page), "results": results}, text)
+
+
+def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
+    from elbax.experiments.units import units_study
+
+    total = len(runs.specs)
+    settings = options.evaluate
+    return units_study(
+        runs,
+        dataset,
+        ks=sorted(settings.ks),
+        num_data=settings.num_data,
+        seed=settings.seed,
+        progress=lambda index, done: reporter.update(
+            "pruning", (index + done) / total, runs.specs[index].name
+        ),
+        write=are_own(runs, dataset),
+    )
+
+
+def _units_text(units: dict[str, Any]) -> str:
+    width = max(len(run["name"]) for run in units["runs"])
+    rows = [
+        f"{run['name']:{width}}  {'+'.join(map(str, run['active'])):>7} of "
+        f"{'+'.join(str(len(layer)) for layer in run['variances']):<7}  "
+        f"{run['change']:+.3f} ± {run['standard_error']:.3f}"
+        for run in units["runs"]
+    ]
+    heading = "Active units by layer, and log p-hat without the others minus with them, paired:"
+    return "\n".join([heading, *rows])
+
+
+def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Reporter) -> Outcome:
+    if first.config["data"]["fingerprint"] != second.config["data"]["fingerprint"]:
+        raise InputError(
+            f"expected two folders trained on the same data; got {first.config['data']['name']} "
+            f"and {second.config['data']['name']} with different fingerprints."
+        )
+    settings = options.evaluate
+    x = data_of(first, options).evaluation_split("test", settings.seed, settings.num_data)
+    evaluations = []
+    for index, runs in enumerate((first, second)):
+
+        def progress(done: float, index: int = index) -> None:
+            reporter.update("evaluating", (index + done) / 2, f"{index + 1} of 2")
+
+        key = key_of(settings.seed)
+        found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)
+        evaluations.append(found)
+    metrics = [name for name in evaluations[0].metrics() if name != "ess"]
+    pairs = [compare(evaluations[0], evaluations[1], metric) for metric in metrics]
+    content = {
+        "first": first.specs[0].name,
+        "second": second.specs[0].name,
+        "differences": [asdict(pair) | {"z": pair.z} for pair in pairs],
+    }
+    rows = [
+        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {pair.z:+.1f}"
+        for pair in pairs
+    ]
+    heading = f"{content['second']} minus {content['first']}, nats per datum, paired over {len(x)}"
+    return Outcome(content, "\n".join([heading, *rows]))
