@@ -5,6 +5,7 @@ Free of JAX, so that a wrong number is refused before JAX is imported.
 
 import os
 import struct
+from numbers import Integral
 
 from elbax._errors import InputError
 
@@ -36,11 +37,13 @@ def float32(value: float | int) -> float:
 
 
 def check_count(name: str, value: int, least: int = 1, below: int = INT32) -> int:
-    """The whole number, if it lies in [least, below).
+    """The number, if it is whole and lies in [least, below).
 
     >>> check_count("k", 64)
     64
     """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"expected {name} to be a whole number; got {value!r}.")
     if value < least:
         raise InputError(f"expected {name} >= {least}; got {value}.")
     if value >= below:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome
@@ -21,6 +22,8 @@ def export(options: o.Export) -> Outcome:
     # Both names are looked at before anything is written.
     files = [check_ending(out, VALUES, "--out")] if out is not None else []
     files += [check_ending(options.table, TABLES, "--table")] if options.table is not None else []
+    if len({file.resolve() for file in files}) < len(files):
+        raise InputError(f"expected two files for --out and --table; got '{out}' for both.")
     shapes = {}
     if out is not None:
         shapes = write_values(folder, out, means=_means(options) if options.latents else None)

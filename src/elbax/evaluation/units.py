@@ -1,5 +1,6 @@
 """Which latent units the data move: variances of posterior means, by stochastic layer."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -84,8 +85,10 @@ def which_active(layers: tuple[Variances, ...], threshold: float) -> tuple[np.nd
     """Which units of each layer are active, one array `[Z]` of booleans per layer.
 
     Raises:
-        InputError: the draws of a layer do not tell.
+        InputError: the draws of a layer do not tell, or a threshold below 0.
     """
+    if not 0 <= threshold < math.inf:
+        raise InputError(f"expected a threshold >= 0, a variance; got {threshold}.")
     for depth, layer in enumerate(layers, start=1):
         unresolved = layer.unresolved(threshold)
         if unresolved.any():

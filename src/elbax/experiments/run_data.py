@@ -48,8 +48,9 @@ def as_begun(
 
     A mode or levels that the runs took by default then stay, whatever the default is now.
     """
-    request = config["data"]["request"]
-    if request is None or any(
+    begun = config.get("data")
+    request = begun.get("request") if isinstance(begun, dict) else None
+    if not isinstance(request, dict) or any(
         request.get(name, value) != value for name, value in asked.items() if value is not None
     ):
         return None

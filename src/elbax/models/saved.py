@@ -65,6 +65,8 @@ def load(path: str | Path, *, model: Model | Callable[[PRNGKey], Model] | None =
         InputError: a model of your own without `model`, or float64 where JAX has it off.
     """
     path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"expected a model file; found none at '{path}'.")
     header, arrays = read_file(
         path, "model file", FORMAT, lambda why: _damaged(path, why), lambda h: (h.get("model"),)
     )

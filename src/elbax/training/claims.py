@@ -36,9 +36,9 @@ def claimed(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = _locked(path)
     except OSError as error:
-        raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). Check the folder's permissions."
-        ) from error
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        cure = "A file is in the way." if in_the_way else "Check the folder's permissions."
+        raise OutputError(f"cannot write '{path}' ({error.strerror}). {cure}") from error
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from elbax._checks import check_real, float32
+from elbax._checks import check_count, check_real, float32
 from elbax._errors import InputError, unknown
 
 SCHEDULES = ("anneal", "burda", "constant")
@@ -43,8 +43,7 @@ class TrainConfig:
         if self.schedule not in SCHEDULES:
             raise InputError(unknown("schedule", self.schedule, SCHEDULES))
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"expected {name} >= 1; got {getattr(self, name)}.")
+            check_count(name, getattr(self, name))
         if self.learning_rate is None:
             rate = 2e-3 if self.schedule == "anneal" else 1e-3
             object.__setattr__(self, "learning_rate", rate)

@@ -3,7 +3,7 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +48,7 @@ class Look:
     metrics: dict[str, Any]
 
 
-Monitor = Callable[[Look], dict[str, float]]  # the metrics to add to the record
+Monitor = Callable[[Look], Mapping[str, Any] | None]  # the metrics to add to the record
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def fit(
         resume: go on with the runs that `directory` holds; they continue bit for bit.
         overwrite: begin again where `directory` holds runs; they are lost.
         monitor: computes metrics of one run from a `Look` (`.run`, `.model`, `.objective`,
-            `.epoch`, `.metrics`), by name; they are added to the epoch's record. A run that has
-            diverged is not looked at.
+            `.epoch`, `.metrics`), numbers by name; they are added to the epoch's record. None
+            adds nothing. A run that has diverged is not looked at.
         monitor_every: epochs between two looks, >= 1; the last epoch always has one.
         progress: told where training stands, about once a second.
         stop: asked as often; once it says yes, the runs are saved where they stand, in the middle
@@ -182,6 +182,19 @@ def fit(
         num_compilations=fleet.num_compilations,
         finished=loop.step == loop.num_steps,
     )
+
+
+def _measured(found: Any) -> dict[str, float]:
+    """What a monitor found, as metrics.jsonl can hold it."""
+    if found is None:
+        return {}
+    try:
+        return {str(name): float(value) for name, value in dict(found).items()}
+    except (TypeError, ValueError):
+        raise InputError(
+            "expected a monitor to return numbers by name, such as {'iwae_64': -86.1}, or None; "
+            f"got {found!r}."
+        ) from None
 
 
 def _check_monitor(monitor: Monitor | None) -> None:
@@ -316,6 +329,7 @@ def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> l
         record |= objective.numbers(last, learned)
         if monitor is not None and int(state.status) == OK:
             now = objective.at(last, learned)
-            record |= monitor(Look(run, fleet.model(index), now, epoch, dict(record)))
+            found = monitor(Look(run, fleet.model(index), now, epoch, dict(record)))
+            record |= _measured(found)
         records.append(record)
     return records

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, cast
 
 import equinox as eqx
@@ -58,8 +59,11 @@ def new_fleet(
     'iwae-k4-seed0'
     """
     named = _named(objectives)
+    if isinstance(seeds, int) or not all(isinstance(seed, Integral) for seed in seeds):
+        raise InputError(f"expected seeds as a list of whole numbers; got {seeds!r}.")
+    seeds = tuple(int(seed) for seed in seeds)
     if not seeds or len(set(seeds)) < len(seeds):
-        raise InputError(f"expected one or more different seeds; got {tuple(seeds)}.")
+        raise InputError(f"expected one or more different seeds; got {seeds}.")
     if len(set(learning_rates)) < len(learning_rates) or not all(
         rate is None or rate > 0 for rate in learning_rates
     ):

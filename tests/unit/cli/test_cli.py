@@ -392,7 +392,17 @@ def test_an_unwritable_folder_is_refused_before_training(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     out = str(tmp_path / "file" / "run")
     assert main(["train", *TINY, "--k", "2", "--out", out]) == 2
-    assert "cannot write" in capsys.readouterr().err
+    assert "A file is in the way" in capsys.readouterr().err
+
+
+def test_a_config_of_something_else_is_refused_and_kept(tmp_path, capsys):
+    """Whatever JSON object it is: a sentence, and the file as it was."""
+    for content in ("{}", '{"format": "x"}', '{"data": 3, "runs": {}}'):
+        (tmp_path / "config.json").write_text(content)
+        for words in (["train", *TINY, "--k", "2", "--resume"], ["train", *TINY, "--k", "2"]):
+            assert main([*words, "--out", str(tmp_path)]) == 2
+            assert capsys.readouterr().err.count("elbax:") == 1
+        assert (tmp_path / "config.json").read_text() == content
 
 
 def test_bad_arrays_are_refused(tmp_path, capsys):

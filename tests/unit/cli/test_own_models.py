@@ -125,6 +125,10 @@ WRONG = {
         ["train", *OWN, "--hidden", "5", "--out", "x"],
         "whose function decides them all",
     ),
+    "one file for both": (
+        ["export", "run", "--no-latents", "--out", "x.csv", "--table", "./x.csv"],
+        "expected two files for --out and --table",
+    ),
     "values as a table": (["export", "run", "--out", "v.tex"], "--out to end in .csv, .npz"),
     "a table as a picture": (
         ["export", "run", "--no-latents", "--out", "w.csv", "--table", "t.png"],

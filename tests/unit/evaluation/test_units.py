@@ -42,6 +42,9 @@ def test_units_are_active_where_the_means_vary_by_more_than_a_hundredth(x, facto
 def test_another_threshold_may_be_asked_for(x):
     model = model_with_means([0.1, 0.2, 0.3, 0.4, 0.5])
     assert active_units(model, x, key=KEY, threshold=0.05) == (3,)
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(InputError, match="expected a threshold >= 0"):
+            active_units(model, x, key=KEY, threshold=wrong)
 
 
 def linear_two_layers(weight1, weight2, scale1, scale2):

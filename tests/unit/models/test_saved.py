@@ -278,7 +278,7 @@ def test_a_changed_word_of_the_description_is_noticed(saved):
 
 def test_what_is_no_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(elbax.CheckpointError, match="damaged"):
+        with pytest.raises(elbax.CheckpointError, match="expected a model file; found none at"):
             elbax.load(path)
 
 

@@ -1,9 +1,14 @@
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import elbax
 from elbax.training.config import RunSpec
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -12,6 +17,7 @@ from elbax.training.config import RunSpec
         ({"epochs": 0}, "expected epochs >= 1; got 0"),
         ({"epochs": -3}, "expected epochs >= 1; got -3"),
         ({"batch_size": 0}, "expected batch_size >= 1; got 0"),
+        ({"epochs": True}, "expected epochs to be a whole number; got True"),
         ({"learning_rate": 0.0}, r"expected learning_rate .*; got 0\.0"),
         ({"learning_rate": -1e-3}, r"expected learning_rate .*; got -0\.001"),
         ({"learning_rate": float("nan")}, "expected learning_rate .*; got nan"),
@@ -57,3 +63,33 @@ def test_the_protocol_of_burda_and_others_is_the_default_but_for_the_schedule():
 )
 def test_a_run_is_named_after_what_it_is(run, name):
     assert run.name == name
+
+
+UNTYPED = """
+import elbax
+from tests.unit.training.runs import train
+config = lambda **given: elbax.TrainConfig(**given)
+for call in (
+    lambda: config(epochs=2.5),
+    lambda: config(batch_size="a"),
+    lambda: train(seeds=3),
+    lambda: train(seeds=(0, 1.5)),
+):
+    try:
+        call()
+    except elbax.InputError as error:
+        print(error)
+"""
+
+
+def test_numbers_of_another_type_are_refused():
+    """In a process of its own: types are checked in this one before a function sees them."""
+    told = subprocess.run(
+        [sys.executable, "-c", UNTYPED], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert told.stdout.splitlines() == [
+        "expected epochs to be a whole number; got 2.5.",
+        "expected batch_size to be a whole number; got 'a'.",
+        "expected seeds as a list of whole numbers; got 3.",
+        "expected seeds as a list of whole numbers; got (0, 1.5).",
+    ]

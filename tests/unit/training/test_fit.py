@@ -205,6 +205,16 @@ def test_an_array_that_a_model_holds_twice_is_trained(tmp_path):
     assert shared.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("found", [{"value": np.zeros(3)}, {"value": "a"}, [1]])
+def test_a_monitor_that_finds_no_numbers_is_refused(found):
+    with pytest.raises(elbax.InputError, match="expected a monitor to return numbers by name"):
+        train("iwae(k=4)", monitor=lambda look: found)
+
+
+def test_a_monitor_may_find_nothing():
+    assert "iwae_64" not in train("iwae(k=4)", monitor=lambda look: None).metrics[-1]
+
+
 def test_a_monitor_may_keep_the_models_it_sees():
     kept, seen = [], []
 
