@@ -50,7 +50,7 @@ def _main(words: Sequence[str]) -> int:
         return SIGNALS.exit_code
     except KeyboardInterrupt:
         sys.stderr.write(
-            "elbax: interrupted; the last checkpoint is whole: --resume goes on with it, "
+            "elbax: interrupted; what was saved before is whole: --resume goes on with it, "
             "reproduce by itself.\n"
         )
         return SIGNALS.exit_code

@@ -10,9 +10,7 @@ from elbax.data.dataset import Dataset
 from elbax.data.readers import read_image_folder, read_npy, read_npz
 
 _PREFIXES = ("", "x_", "X_")
-_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
-    ("valid", "val", "validation"), "valid"
-)
+_VALID = ("valid", "val", "validation", "dev")
 _DARK = 128  # grey images without a value in the upper half were probably not stored as 0 to 255
 _SPLIT_STREAM = 3  # after the streams of binarise.STREAMS: the split has random numbers of its own
 
@@ -108,7 +106,8 @@ def _choose_keys(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndar
             f"{path}: expected the keys train and test, or x_train and x_test, or a single array; "
             f"got {', '.join(arrays) or 'no arrays'}. Save it again with those keys."
         )
-    names = {f"{prefix}{key}": split for key, split in _SPLITS.items()}
+    names = {f"{prefix}train": "train", f"{prefix}test": "test"}
+    names |= {f"{other}{key}": "valid" for other in _PREFIXES for key in _VALID}
     for split in ("train", "test"):
         names |= {f"{split}_labels": f"{split}_labels", f"y_{split}": f"{split}_labels"}
     chosen: dict[str, np.ndarray] = {}
@@ -119,10 +118,7 @@ def _choose_keys(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndar
             chosen[name] = arrays[key]
     left_out = [key for key in arrays if key not in names]
     if left_out:
-        warn(
-            f"{path}: left out {', '.join(left_out)}; training, test and validation data are read, "
-            "and the labels of the first two."
-        )
+        warn(f"{path}: left out {', '.join(left_out)}; what is read is {', '.join(chosen)}.")
     return chosen
 
 

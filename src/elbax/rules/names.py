@@ -67,8 +67,8 @@ def rule_named(text: str) -> AbstractRule:
 def rule_text(rule: AbstractRule) -> str:
     """The text that names a rule; `rule_named` reads it back for every built-in one.
 
-    >>> rule_text(DReG()), rule_text(OVIS(0.25))
-    ('dreg', 'ovis:0.25')
+    >>> rule_text(DReG()), rule_text(OVIS(0.25)), rule_text(OVIS(0.0))
+    ('dreg', 'ovis:0.25', 'ovis:0')
     """
     named = next((name for name, known in RULES.items() if known == rule), None)
     if named is not None:
@@ -76,7 +76,11 @@ def rule_text(rule: AbstractRule) -> str:
     if getattr(rule, "centered", False):
         return rule_text(dataclasses.replace(rule, centered=False)) + _CENTERED  # type: ignore[call-arg]
     if isinstance(rule, OVIS):
-        return f"ovis:{rule.gamma}"
+        return f"ovis:{_plain(rule.gamma)}"
     if isinstance(rule, RWS) and rule.wake + rule.sleep == 1:
-        return f"wake-sleep:{rule.wake}"
+        return f"wake-sleep:{_plain(rule.wake)}"
     return type(rule).__name__.lower()
+
+
+def _plain(number: float) -> str:
+    return str(number).removesuffix(".0")

@@ -52,12 +52,12 @@ def test_split_follows_the_seed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "valid"), [("", "valid"), ("", "val"), ("x_", "val"), ("X_", "validation")]
+    ("prefix", "valid"), [("", "valid"), ("", "X_dev"), ("x_", "x_val"), ("X_", "validation")]
 )
 def test_archive_with_splits(tmp_path, prefix, valid):
     labels = ("train_labels", "test_labels") if not prefix else ("y_train", "y_test")
     arrays = {f"{prefix}train": GREY[:12], f"{prefix}test": GREY[12:16]}
-    arrays |= {f"{prefix}{valid}": GREY[16:]}
+    arrays |= {valid: GREY[16:]}
     arrays |= dict(zip(labels, (np.arange(12), np.arange(4)[:, None]), strict=True))
     data = read_own(write(tmp_path, arrays))
     np.testing.assert_array_equal(data.train, GREY[:12])

@@ -1,6 +1,8 @@
 """Every study on planted runs: where the paper's numbers are planted, its claims come out so."""
 
 import dataclasses
+import importlib
+import pkgutil
 from pathlib import Path
 
 import jax
@@ -8,12 +10,14 @@ import numpy as np
 import pytest
 
 from elbax._errors import InputError, RunFailedError
+from elbax.experiments import studies
 from elbax.experiments import study as s
 from elbax.experiments import verdicts as v
 from elbax.experiments.exhibits import plus_minus
 from elbax.experiments.store import Store
 from elbax.experiments.studies import iwae_table, log_expectation, table1, two_stage
 from elbax.experiments.studies.catalogue import STUDIES
+from elbax.methods import describe, parse
 from elbax.models.build import build
 from elbax.models.config import ModelConfig
 
@@ -103,6 +107,15 @@ def test_warmup_and_discrete_name_what_is_planted():
         return {"bounds": bounds_of(-24.0, -0.5)}
 
     assert set(by_claim(concluded("discrete", equal)).values()) == {v.NOT_TESTABLE}
+
+
+def test_methods_are_spelled_as_their_runs_will_be():
+    """A study finds its runs by the labels of its texts, and "ovis:0" is not "ovis:0.0"."""
+    names = [module.name for module in pkgutil.iter_modules(studies.__path__)]
+    modules = [importlib.import_module(f"{studies.__name__}.{name}") for name in names]
+    texts = [text for module in modules for text in getattr(module, "METHODS", ()) if "=" in text]
+    assert len(texts) > 10
+    assert [describe(parse(text)) for text in texts] == texts
 
 
 def test_beta_tells_the_degenerate_rules_from_the_other():
