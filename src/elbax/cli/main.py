@@ -36,6 +36,9 @@ def _main(words: Sequence[str]) -> int:
     except OSError as error:  # or could not
         return streams.lost(error)
     try:
+        # XLA prints a page for every program that it reads from the cache, of instructions that are
+        # only preferences; its errors arrive as exceptions.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # JAX and all that needs it are imported only now: --help and a typo need none of it.
         from elbax.cli.dispatch import action_of
 

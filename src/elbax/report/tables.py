@@ -108,8 +108,14 @@ def to_text(table: Table) -> str:
 
     The best of a column is marked with `*`.
     """
-    cells = [[_cut(row[0].text), *(c.text + " *"[c.best] for c in row[1:])] for row in table.rows]
-    header = [table.columns[0], *(f"{name} " for name in table.columns[1:])]
+    # A column without a best has no place for the mark either.
+    marks = [[""] * 2, *([" ", "*"] if any(cells) else [""] * 2 for cells in _bests(table))]
+    texts = [[_cut(row[0].text), *(cell.text for cell in row[1:])] for row in table.rows]
+    cells = [
+        [text + mark[cell.best] for text, mark, cell in zip(line, marks, row, strict=True)]
+        for line, row in zip(texts, table.rows, strict=True)
+    ]
+    header = [name + mark[0] for name, mark in zip(table.columns, marks, strict=True)]
     widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
     lines = [*textwrap.wrap(table.title, WIDTH)]
     for panel in _panels(widths):
@@ -118,6 +124,11 @@ def to_text(table: Table) -> str:
         lines += ["", head, "-" * max(len(line) for line in [head, *body]), *body]
     notes = [*table.notes, *_best("*", table)]
     return "\n".join([*lines, "", *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
+
+
+def _bests(table: Table) -> list[list[bool]]:
+    """Of each column but the first, which cells are its best."""
+    return [[row[i].best for row in table.rows] for i in range(1, len(table.columns))]
 
 
 def to_markdown(table: Table) -> str:
