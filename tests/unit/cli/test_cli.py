@@ -230,8 +230,7 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     # Importing JAX takes longer than everything that these commands do.
     code = f"""if True:
         import sys
-        from elbax.cli import train
-from elbax.cli.main import main
+        from elbax.cli.main import main
         for words, expected in {WITHOUT_JAX}:
             assert main(words) == expected, words
             assert not set({HEAVY}) & set(sys.modules), words
