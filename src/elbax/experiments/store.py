@@ -20,16 +20,8 @@ from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate
 from elbax.experiments.plan import PlannedRun, fleets, folder_name, with_starts
-from elbax.experiments.runs import (
-    Runs,
-    evaluate_runs,
-    find_results,
-    load_runs,
-    model_config_of,
-    origin_of,
-    read_arrays,
-    setting_of,
-)
+from elbax.experiments.results import find_results, read_arrays, setting_of
+from elbax.experiments.runs import Runs, evaluate_runs, load_runs, model_config_of, origin_of
 from elbax.models.interface import Model
 from elbax.training import checkpoints, metrics
 from elbax.training.claims import FolderInUseError, claimed

@@ -18,7 +18,7 @@ from elbax._version import __version__
 from elbax.experiments import plan
 from elbax.experiments.exhibits import Exhibit, ImagesExhibit
 from elbax.experiments.plan import PlannedRun
-from elbax.experiments.runs import write_arrays
+from elbax.experiments.results import write_arrays
 from elbax.experiments.store import Budget, FoundRun, Store, Told
 from elbax.experiments.verdicts import Verdict, violations
 from elbax.models.config import PRESETS as MODELS

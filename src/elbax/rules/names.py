@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from elbax._checks import check_real
 from elbax._errors import InputError, unknown
+from elbax._types import Scalar
 from elbax.rules.abstract import AbstractRule
 from elbax.rules.path import STL, DReG, GDReG, Reparameterized
 from elbax.rules.score import NVIL, OVIS, VIMCO, ScoreFunction
@@ -82,5 +83,5 @@ def rule_text(rule: AbstractRule) -> str:
     return type(rule).__name__.lower()
 
 
-def _plain(number: float) -> str:
+def _plain(number: Scalar) -> str:
     return str(number).removesuffix(".0")

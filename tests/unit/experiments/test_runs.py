@@ -9,14 +9,8 @@ import pytest
 
 import elbax
 from elbax._errors import CheckpointError, DataError, InputError
-from elbax.experiments.runs import (
-    evaluate_runs,
-    evaluation_of,
-    find_results,
-    load_data_of,
-    load_runs,
-    setting_of,
-)
+from elbax.experiments.results import evaluation_of, find_results, setting_of
+from elbax.experiments.runs import evaluate_runs, load_data_of, load_runs
 from elbax.training.folder import newest_checkpoint
 
 CONFIG = elbax.TrainConfig(epochs=1, batch_size=100)

@@ -1,0 +1,111 @@
+"""What an evaluation found, as files of a run folder: written by its setting, and found again."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbax._files import write_atomically
+from elbax.training import checkpoints
+from elbax.training.folder import json_bytes, newest_checkpoint
+
+
+def setting_of(ks: Sequence[int], num_data: int, seed: int) -> dict[str, Any]:
+    """What an evaluation depends on beside the runs, as results.json has it."""
+    return {"ks": sorted(set(ks)), "num_data": num_data, "seed": seed}
+
+
+def setting_files(folder: Path, setting: dict[str, Any]) -> tuple[Path, Path]:
+    """Where the results and the arrays of one setting are kept.
+
+    >>> [path.name for path in setting_files(Path(), setting_of((1, 64), 360, 0))]
+    ['results-k1-64-n360-seed0.json', 'per_datum-k1-64-n360-seed0.npz']
+    """
+    ks = "-".join(map(str, setting["ks"]))
+    if len(ks) > 100:  # a name has room for 255 characters
+        ks = hashlib.sha256(ks.encode()).hexdigest()[:16]
+    name = f"k{ks}-n{setting['num_data']}-seed{setting['seed']}"
+    return folder / f"results-{name}.json", folder / f"per_datum-{name}.npz"
+
+
+def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any], Path] | None:
+    """The results of one setting for the runs as they are now, and the file with their arrays.
+
+    Returns:
+        None where there are none.
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        return None
+    latest = (folder / "results.json", folder / "per_datum.npz")
+    for results, arrays in (setting_files(folder, setting), latest):
+        try:
+            content = json.loads(results.read_text(encoding="utf-8"))
+            evaluation, _ = content["evaluation"], content["runs"][0]["metrics"]
+            found = {name: evaluation[name] for name in setting}
+            if "checkpoint" in evaluation:
+                current = evaluation["checkpoint"] == checkpoints.content_hash(newest)
+                current = current and evaluation_of(arrays) == setting_stamp(evaluation)
+            else:  # written by an earlier elbax
+                current = results.stat().st_mtime >= newest.stat().st_mtime and arrays.exists()
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if found == setting and current:
+            return content, arrays
+    return None
+
+
+def write_results(folder: Path, setting: dict, results: dict, arrays: dict) -> None:
+    """Results and arrays under the names of their setting, and as the latest."""
+    _keep_earlier(folder)
+    own_results, own_arrays = setting_files(folder, setting)
+    for path in (own_arrays, folder / "per_datum.npz"):
+        write_arrays(path, **arrays, setting=np.array(setting_stamp(setting)))
+    for path in (own_results, folder / "results.json"):
+        write_atomically(path, json_bytes(results))
+
+
+def _keep_earlier(folder: Path) -> None:
+    """Give results of an earlier elbax the name of their setting before they are replaced."""
+    try:
+        setting = json.loads((folder / "results.json").read_text())["evaluation"]
+        own_results, own_arrays = setting_files(folder, setting)
+        if "checkpoint" not in setting and not own_results.exists():
+            os.replace(folder / "per_datum.npz", own_arrays)
+            os.replace(folder / "results.json", own_results)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def setting_stamp(evaluation: dict[str, Any]) -> str:
+    """What lies beside arrays, to tell which evaluation of which checkpoint they are of."""
+    named = {name: evaluation.get(name) for name in ("ks", "num_data", "seed", "checkpoint")}
+    return json.dumps(named, sort_keys=True)
+
+
+def evaluation_of(path: Path) -> str | None:
+    """The stamp of a file of arrays; None where it has none or cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return str(archive["setting"]) if "setting" in archive.files else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of every datum, by name, `[R, ..]`."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files if name != "setting"}
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Arrays by name into one .npz, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    write_atomically(path, buffer.getvalue())
