@@ -96,7 +96,7 @@ def test_reading_the_configuration_of_a_folder_without_runs_says_what_to_do(tmp_
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, below):
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(elbax.OutputError, match=r"cannot write '.*\.claim'.* Check the folder"):
+    with pytest.raises(elbax.OutputError, match=r"cannot write '.*\.claim'.* A file is in the way"):
         train(directory=file / below)
     assert file.read_text() == "mine"
 
