@@ -6,6 +6,7 @@ Free of JAX, so that a wrong number is refused before JAX is imported.
 import os
 import struct
 from numbers import Integral
+from typing import Any
 
 from elbax._errors import InputError
 
@@ -36,13 +37,22 @@ def float32(value: float | int) -> float:
     return struct.unpack("f", struct.pack("f", value))[0]
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number by its type, Python's or NumPy's: 2.0 and True are none.
+
+    >>> is_whole(2), is_whole(2.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_count(name: str, value: int, least: int = 1, below: int = INT32) -> int:
     """The number, if it is whole and lies in [least, below).
 
     >>> check_count("k", 64)
     64
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_whole(value):
         raise InputError(f"expected {name} to be a whole number; got {value!r}.")
     if value < least:
         raise InputError(f"expected {name} >= {least}; got {value}.")

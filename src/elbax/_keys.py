@@ -7,8 +7,8 @@ what is drawn at a step depends only on the run's key and the step: nothing else
 from typing import Any
 
 import jax
-import numpy as np
 
+from elbax._checks import is_whole
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 
@@ -27,8 +27,7 @@ def key_of(seed: Any) -> PRNGKey:
     >>> bool(key_of(0) == jax.random.key(0))
     True
     """
-    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not is_whole or not 0 <= seed < _NUM_SEEDS:
+    if not is_whole(seed) or not 0 <= seed < _NUM_SEEDS:
         raise InputError(f"expected a seed from 0 to {_NUM_SEEDS - 1}; got {seed!r}.")
     return jax.random.key(int(seed))
 

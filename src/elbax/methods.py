@@ -19,6 +19,7 @@ from elbax.bounds.thermodynamic import KNOTS
 from elbax.courses import Learned, Number, Ramp
 from elbax.objectives import Objective
 from elbax.rules import AbstractRule, rule_text
+from elbax.rules.names import plain
 
 Rule = AbstractRule | str
 
@@ -357,7 +358,7 @@ def _plain(value: Any) -> str:
         return _plain(value.start)
     if isinstance(value, tuple):
         return ":".join(map(_plain, value))
-    return str(getattr(value, "__name__", value)).removesuffix(".0")
+    return plain(getattr(value, "__name__", value))
 
 
 def label(spec: str) -> str:

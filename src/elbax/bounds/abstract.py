@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from elbax._checks import check_count
+from elbax._checks import check_count, is_whole
 from elbax._errors import InputError
 from elbax._types import LogWeights, PerDatum
 
@@ -135,8 +134,7 @@ def check_counts(bound: AbstractBound) -> None:
 
 def whole_number(name: str, count: Any, owner: str) -> None:
     """Refuse what is no whole number of at least 1; 2.0 is none, for it is no count of samples."""
-    is_whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
-    if not is_whole or count < 1:
+    if not is_whole(count) or count < 1:
         raise InputError(
             f"expected {name} >= 1 (a whole number of samples) for {owner}; got {name}={count!r}."
         )

@@ -21,8 +21,9 @@ def read_own(
     """Read a file or folder into a data set.
 
     An .npy file, an .npz archive with one array and a folder of images are shuffled by `seed`, and
-    a tenth becomes the test split. An .npz archive may instead bring `train` and `test` (and
-    `valid` or `val`), or `x_train` and `x_test`, with labels `train_labels` or `y_train`.
+    a tenth becomes the test split. An .npz archive may instead bring `train` and `test`, or
+    `x_train` and `x_test`, with `valid`, `val`, `validation` or `dev`, and labels `train_labels`
+    or `y_train`.
 
     What the values mean follows from their kind and the number of axes, unless `levels` says it:
     0 and 1 are binary; other whole numbers 0 to 255 are grey images (255 is white, mode "dynamic")

@@ -54,10 +54,10 @@ def with_arrays(
     _check_names(wanted, arrays)
     given = {name: _as_numpy(name, arrays[name]) for name in wanted}
     matrices = _matrices(model)
-    if transposed != "auto":
-        _check_transposed(transposed, matrices)
     if transposed == "auto":
         transposed = _orientation({name: given[name] for name in matrices}, wanted)
+    else:
+        _check_transposed(transposed, matrices)
     if transposed:
         given |= {name: given[name].T for name in matrices}
     own = named_leaves(dynamic)

@@ -109,13 +109,9 @@ def to_text(table: Table) -> str:
     The best of a column is marked with `*`.
     """
     # A column without a best has no place for the mark either.
-    marks = [[""] * 2, *([" ", "*"] if any(cells) else [""] * 2 for cells in _bests(table))]
-    texts = [[_cut(row[0].text), *(cell.text for cell in row[1:])] for row in table.rows]
-    cells = [
-        [text + mark[cell.best] for text, mark, cell in zip(line, marks, row, strict=True)]
-        for line, row in zip(texts, table.rows, strict=True)
-    ]
-    header = [name + mark[0] for name, mark in zip(table.columns, marks, strict=True)]
+    marked = [any(row[i].best for row in table.rows) for i in range(len(table.columns))]
+    cells = [[_cut(row[0].text), *map(_marked, row[1:], marked[1:])] for row in table.rows]
+    header = [name + " " * place for name, place in zip(table.columns, marked, strict=True)]
     widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
     lines = [*textwrap.wrap(table.title, WIDTH)]
     for panel in _panels(widths):
@@ -126,9 +122,8 @@ def to_text(table: Table) -> str:
     return "\n".join([*lines, "", *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
 
 
-def _bests(table: Table) -> list[list[bool]]:
-    """Of each column but the first, which cells are its best."""
-    return [[row[i].best for row in table.rows] for i in range(1, len(table.columns))]
+def _marked(cell: Cell, place: bool) -> str:
+    return cell.text + (" *"[cell.best] if place else "")
 
 
 def to_markdown(table: Table) -> str:

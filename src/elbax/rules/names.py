@@ -77,11 +77,16 @@ def rule_text(rule: AbstractRule) -> str:
     if getattr(rule, "centered", False):
         return rule_text(dataclasses.replace(rule, centered=False)) + _CENTERED  # type: ignore[call-arg]
     if isinstance(rule, OVIS):
-        return f"ovis:{_plain(rule.gamma)}"
+        return f"ovis:{plain(rule.gamma)}"
     if isinstance(rule, RWS) and rule.wake + rule.sleep == 1:
-        return f"wake-sleep:{_plain(rule.wake)}"
+        return f"wake-sleep:{plain(rule.wake)}"
     return type(rule).__name__.lower()
 
 
-def _plain(number: Scalar) -> str:
+def plain(number: Scalar | str) -> str:
+    """A number as texts of methods and rules spell it.
+
+    >>> plain(2.0), plain(0.25)
+    ('2', '0.25')
+    """
     return str(number).removesuffix(".0")

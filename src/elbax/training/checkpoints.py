@@ -113,6 +113,6 @@ def _shapes(leaves: dict[str, tuple[list[int], str]]) -> dict[str, list]:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"checkpoint '{path}' is truncated or damaged ({why}). Put it back from a copy, or begin "
-        "again with --overwrite."
+        f"checkpoint '{path}' is truncated or damaged ({why}). Put it back from a copy; where "
+        "no other checkpoint is whole, begin again with --overwrite."
     )

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, cast
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import _keys
-from elbax._checks import check_real
+from elbax._checks import check_real, is_whole
 from elbax._door import checked_data
 from elbax._errors import InputError
 from elbax._identity import fingerprint
@@ -59,9 +58,11 @@ def new_fleet(
     'iwae-k4-seed0'
     """
     named = _named(objectives)
-    if isinstance(seeds, int) or not all(isinstance(seed, Integral) for seed in seeds):
-        raise InputError(f"expected seeds as a list of whole numbers; got {seeds!r}.")
-    seeds = tuple(int(seed) for seed in seeds)
+    if is_whole(seeds):
+        raise InputError(f"expected seeds in a list; got {seeds}. Write ({seeds},).")
+    for seed in seeds:
+        _keys.key_of(seed)
+    seeds = tuple(map(int, seeds))
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"expected one or more different seeds; got {seeds}.")
     if len(set(learning_rates)) < len(learning_rates) or not all(

@@ -129,7 +129,7 @@ def with_a_flipped_bit(at: int):
     return change
 
 
-DAMAGED = r"checkpoint '.*\.safetensors' is truncated or damaged \(.*\)\. Put it back from a copy, "
+DAMAGED = r"checkpoint '.*\.safetensors' is truncated or damaged \(.*\)\. Put it back from a copy; "
 BROKEN = {
     "empty": (lambda blob: b"", DAMAGED),
     "cut in the length": (lambda blob: blob[:5], DAMAGED),

@@ -74,6 +74,7 @@ for call in (
     lambda: config(batch_size="a"),
     lambda: train(seeds=3),
     lambda: train(seeds=(0, 1.5)),
+    lambda: train(seeds=(0, True)),
 ):
     try:
         call()
@@ -90,6 +91,7 @@ def test_numbers_of_another_type_are_refused():
     assert told.stdout.splitlines() == [
         "expected epochs to be a whole number; got 2.5.",
         "expected batch_size to be a whole number; got 'a'.",
-        "expected seeds as a list of whole numbers; got 3.",
-        "expected seeds as a list of whole numbers; got (0, 1.5).",
+        "expected seeds in a list; got 3. Write (3,).",
+        "expected a seed from 0 to 4294967295; got 1.5.",
+        "expected a seed from 0 to 4294967295; got True.",
     ]
