@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 from pathlib import Path
 
 import jax
@@ -65,6 +66,12 @@ def forget_programs() -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
         # Without it the process stays as large as it was, and would forget after every test.
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def pytest_configure() -> None:
+    """Let SIGINT be heard by the processes that tests start, also by a suite in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items) -> None:
