@@ -4,6 +4,7 @@ r"""The waist: (model, x, key, K) -> log-importance-weights `[K, B]`.
 before it is a model, everything after it a function of these weights.
 """
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Key
 
@@ -37,8 +38,12 @@ def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> Log
     if isinstance(num_samples, bool) or num_samples != int(num_samples) or num_samples < 1:
         raise InputError(f"expected num_samples >= 1, a whole number; got {num_samples!r}.")
     x, key = checked(model, x, key)
-    keys = jax.random.split(key, (int(num_samples), x.shape[0]))
-    return log_weights_of(model, x, keys)
+    return _log_weights(model, x, int(num_samples), key)
+
+
+@eqx.filter_jit
+def _log_weights(model: Model, x: Data, num_samples: int, key: PRNGKey) -> LogWeights:
+    return log_weights_of(model, x, jax.random.split(key, (num_samples, x.shape[0])))
 
 
 def log_weights_of(model: Model, x: Float[Array, "b ..."], keys: Key[Array, "k b"]) -> LogWeights:

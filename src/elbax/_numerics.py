@@ -125,29 +125,31 @@ def bernoulli_log_prob(logits: Float[Array, " d"], x: Float[Array, " d"]) -> Flo
     return _bernoulli_forward(logits, x)[0]
 
 
-_FACTORS = 8  # factors per logarithm: 2**8 is far from overflow, and 784 = 8 * 98 needs no padding
+_BLOCKS = 8  # factors per logarithm: 2**8 is far from overflow, and 784 = 8 * 98 needs no padding
 
 
 def _bernoulli_forward(logits, x):
-    factors = 1 + jnp.exp(-jnp.abs(logits))
-    linear = x * logits - jnp.maximum(logits, 0)
+    width = -(-logits.shape[0] // _BLOCKS)
+    terms = [_terms(logits[i : i + width], x[i : i + width]) for i in range(0, len(x), width)]
+    linear, factors = terms[0]
+    for more, others in terms[1:]:
+        short = (0, width - more.shape[0])
+        linear = linear + jnp.pad(more, short)
+        factors = factors * jnp.pad(others, short, constant_values=1)
     # A product with a vector of ones sums along the last axis faster than a reduction does.
-    value = linear @ jnp.ones_like(logits) - _sum_of_logs(factors)
-    return value, (logits, x)
+    return (linear - jnp.log(factors)) @ jnp.ones_like(linear), (logits, x)
 
 
-def _sum_of_logs(factors: Float[Array, " d"]) -> Float[Array, ""]:
-    width = -(-factors.shape[0] // _FACTORS)
-    blocks = [factors[start : start + width] for start in range(0, factors.shape[0], width)]
-    product = blocks[0]
-    for block in blocks[1:]:
-        product = product * jnp.pad(block, (0, width - block.shape[0]), constant_values=1)
-    return jnp.log(product) @ jnp.ones_like(product)
+def _terms(logits, x):
+    """The linear term, and the factor whose logarithm is the other."""
+    return x * logits - jnp.maximum(logits, 0), 1 + jnp.exp(-jnp.abs(logits))
 
 
 def _bernoulli_backward(residuals, cotangent):
     logits, x = residuals
-    return cotangent * (x - jax.nn.sigmoid(logits)), cotangent * logits
+    of_logits = cotangent * (x - jax.nn.sigmoid(logits))
+    # Made once: a compiler would make it anew for each product that reads it.
+    return jax.lax.optimization_barrier(of_logits), cotangent * logits
 
 
 bernoulli_log_prob.defvjp(_bernoulli_forward, _bernoulli_backward)

@@ -49,7 +49,9 @@ class DiagonalNormal(AbstractDistribution):
 
     def sample(self, key: PRNGKey) -> Float[Array, " z"]:
         """`loc + scale * eps`, eps standard normal: differentiable in loc and scale."""
-        return self.loc + self.scale * jax.random.normal(key, self.loc.shape, self.loc.dtype)
+        # Drawn once: a compiler would rather draw them anew wherever the sample is read.
+        noise = jax.random.normal(key, self.loc.shape, self.loc.dtype)
+        return self.loc + self.scale * jax.lax.optimization_barrier(noise)
 
     def log_prob(self, value: Float[Array, " z"]) -> Float[Array, ""]:
         """`-1/2 ((value - loc) / scale)^2 - log scale - 1/2 log 2 pi`, summed."""

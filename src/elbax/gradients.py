@@ -6,12 +6,11 @@ mode is linear per sample, its derivative in z, multiplied by P / A, is the path
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
@@ -98,51 +97,40 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     def evaluate(model: Model, x: Data, *, key: PRNGKey, context: Context = Context()):  # noqa: B008
         x, key = checked(model, x, key)
         check_latents(objective, model)
-        weight = 1.0 if objective.kl_weight is None else plain(objective.kl_weight)
-        known = context._replace(kl_weight=weight)
-
-        def channels(log_w, annealed):
-            return objective.channels(log_w, annealed, known)
-
-        plan = Plan(objective.num_samples, channels, objective.needs, weight)
-
-        def run(dead: Array) -> tuple[tuple[Array, Info], Model]:
-            return routed(plan, model, x, key, dead)
-
-        is_traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((model, x, key)))
-        (value, info), gradients = (_traced if is_traced else _eager)(run, len(x))
-        some = jnp.any(info.finite)
-        return (value, info), jax.tree.map(lambda leaf: jnp.where(some, leaf, 0), gradients)
+        return _evaluated(objective, model, x, key, context)
 
     return evaluate
 
 
-# Both run with all data and, where dead ones spoil the gradient, again without them.
+@eqx.filter_jit  # operation by operation, each would be compiled for itself: tens of seconds
+def _evaluated(objective: Objective, model: Model, x: Array, key: PRNGKey, context: Context):
+    """With all data and, where dead ones spoil the gradient, again without them."""
+    weight = 1.0 if objective.kl_weight is None else plain(objective.kl_weight)
+    known = context._replace(kl_weight=weight)
 
+    def channels(log_w, annealed):
+        return objective.channels(log_w, annealed, known)
 
-def _eager(run: Callable[[Array], Any], num_data: int) -> Any:
-    none = jnp.zeros(num_data, bool)
-    out = (_, info), gradients = run(none)
-    dead = dead_data(info.finite, _is_finite(gradients), none)
-    return run(dead) if bool(jnp.any(dead)) else out
+    plan = Plan(objective.num_samples, channels, objective.needs, weight)
 
-
-def _traced(run: Callable[[Array], Any], num_data: int) -> Any:
-    run = jax.jit(run)  # traced once for its shapes and for the loop
+    @jax.jit  # traced once for its shapes and for the loop
+    def run(dead: Array) -> tuple[tuple[Array, Info], Model]:
+        return routed(plan, model, set_aside(x, dead), key, dead)
 
     def attempt(carry):
         dead, _, _ = carry
         out = (_, info), gradients = run(dead)
         return dead_data(info.finite, _is_finite(gradients), dead), jnp.asarray(False), out
 
-    none = jnp.zeros(num_data, bool)
+    none = jnp.zeros(len(x), bool)
     shapes = jax.eval_shape(run, none)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     # A loop, not a choice: both attempts are one program.
-    _, _, out = jax.lax.while_loop(
+    _, _, ((value, info), gradients) = jax.lax.while_loop(
         lambda carry: carry[1] | jnp.any(carry[0]), attempt, (none, jnp.asarray(True), empty)
     )
-    return out
+    some = jnp.any(info.finite)
+    return (value, info), jax.tree.map(lambda leaf: jnp.where(some, leaf, 0), gradients)
 
 
 def dead_data(finite: Bool[Array, " b"], usable: Array, dead: Bool[Array, " b"]) -> Array:
@@ -196,9 +184,10 @@ def routed(
 ) -> tuple[tuple[Array, Info], Model]:
     """`value_and_grad` by a plan, without the data that are known to be dead.
 
-    A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
+    Those are set aside in `x` already (`set_aside`). A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
     """
-    x = x if dead is None else set_aside(x, dead)
+    # Made once: a compiler would make it anew, draws and all, for each sample that reads it.
+    x = jax.lax.optimization_barrier(x)
     encoder = _Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
     z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
     decoder = _Decoder(model.generative, x, z, plan)
@@ -265,7 +254,8 @@ class _Encoder:
 
         self.context, self._pull_encode = jax.vjp(lambda p: of(waist.encode)(p, x), self.params)
         draw = of(lambda i, context: waist.draw(i, context, keys))
-        self.z, self._pull_draw = jax.vjp(draw, self.params, self.context)
+        z, self._pull_draw = jax.vjp(draw, self.params, self.context)
+        self.z = jax.lax.optimization_barrier(z)
         self._log_posterior = of(waist.log_posterior)
 
     def log_posterior(self, z: PyTree) -> LogWeights:

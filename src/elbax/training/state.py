@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
 
 from elbax import _keys
 from elbax._types import PRNGKey, PyTree
 from elbax.models.interface import Model
+from elbax.training.adam import adam_start
 from elbax.training.adaptive import Adaptive
 from elbax.training.config import RunSpec, TrainConfig
 
@@ -49,11 +49,6 @@ class RunState(NamedTuple):
     sums: Sums
 
 
-def optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam without its learning rate, which each run of a fleet has for itself."""
-    return optax.scale_by_adam(b1=config.adam_b1, b2=config.adam_b2, eps=config.adam_eps)
-
-
 def initial_state(
     model: Model, run: RunSpec, config: TrainConfig, kind: int, hyper: Array, adaptive: Adaptive
 ) -> RunState:
@@ -62,7 +57,7 @@ def initial_state(
     params = eqx.filter(model, eqx.is_inexact_array)
     return RunState(
         params=params,
-        optimizer=optimizer(config).init(params),
+        optimizer=adam_start(params),
         step=jnp.zeros((), jnp.int32),
         key=run_key(run.seed),
         kind=jnp.asarray(kind, jnp.int32),

@@ -19,10 +19,11 @@ from elbax.gradients import Info, Plan, dead_data, routed, set_aside
 from elbax.models.interface import Model
 from elbax.objectives import Needs
 from elbax.rules import Context
+from elbax.training.adam import adam_step
 from elbax.training.adaptive import Adaptive, LearnedNumber
 from elbax.training.config import TrainConfig
 from elbax.training.schedules import learning_rate_factor
-from elbax.training.state import DIVERGED, OK, RunState, Sums, optimizer
+from elbax.training.state import DIVERGED, OK, RunState, Sums
 from elbax.training.table import Moment, ObjectiveTable
 
 
@@ -118,22 +119,20 @@ class Program:
         norm = optax.tree.norm(gradients)
         good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
         ascent = self._ascent(gradients, norm, good)
-        direction, adam = optimizer(self.config).update(ascent, state.optimizer)
         factor = learning_rate_factor(self.config.schedule, num_steps, state.step)
         rate = jnp.where(good, state.learning_rate * factor, 0)
         adaptive = self._adapted(state, now, x, needs, info, gradients.inference)
         dead = dead_data(info.finite, jnp.isfinite(norm), dead)
-        again = jnp.any(dead)  # not good either: the parameters stay as they are
+        again = jnp.any(dead)  # not good either: the rate is zero
+        adam, params = adam_step(state.optimizer, state.params, ascent, rate, again, self.config)
+        state = state._replace(params=params, optimizer=adam)
         taken = state._replace(
-            optimizer=adam,
             step=state.step + 1,
             adaptive=_chosen(good, adaptive, state.adaptive),
             status=jnp.where(good, state.status, DIVERGED),
             sums=_accumulate(state.sums, first, value, info, norm),
         )
-        params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
-        kept = taken._replace(params=params)
-        return _chosen(again, state._replace(params=params), kept), dead
+        return _chosen(again, state, taken), dead
 
     def _moment(self, state: RunState, num_steps) -> Moment:
         epoch = state.step * (self.config.epochs / num_steps)
