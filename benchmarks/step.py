@@ -1,33 +1,28 @@
-"""One training step of elbax beside the same step in plain eager PyTorch, in one run.
+"""A training step beside its own matrix products and beside its peers, in one run.
 
-    python benchmarks/step.py [--rounds 7] [--steps 40]
+    python benchmarks/step.py [--rounds 15] [--json FILE]
 
-Batch 20, T = 64, the reference model on 28 x 28 data, float32, on however many cores there are.
-Both sides gather a minibatch of grey images, binarise it afresh, draw 64 samples, and take an Adam
-step. They take turns, round by round, and the medians and their ratio are printed; without PyTorch
-(`pip install torch`) only elbax's own objectives are compared.
+Batch 20, the reference model on 28 x 28 data, float32, on however many cores there are. Everyone
+gathers a minibatch of grey images, binarises it afresh, draws its samples, and takes an Adam step.
+Peers that are not installed (`pip install torch pythae`) are left out.
 """
 
 import argparse
-import math
-import statistics
-import time
+import contextlib
+import json
+from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
+from peers import pythae_steps, torch_steps
+from turns import show, step_products, take_turns
 
 import elbax
 from elbax.training.setup import new_fleet
 
-BATCH, SAMPLES, NUM_DATA = 20, 64, 4000
-METHODS = {
-    "iwae": "iwae(k=64)",
-    "piwae": "piwae(m=8, k=8)",
-    "miwae": "miwae(m=8, k=8)",
-    "vae": "vae(m=64)",
-    "ciwae": "ciwae(k=64, beta=0.5)",
-    "iwae dreg": "iwae(k=64, gradient=dreg)",
-    "piwae dreg": "piwae(m=8, k=8, gradient=dreg)",
-}
+BATCH, NUM_DATA = 20, 4000
+LARGE = ("iwae(k=64)", "piwae(m=8, k=8)", "iwae(k=64, gradient=dreg)", "vae(m=64)")
+SMALL = {1: "vae(m=1)", 5: "iwae(k=5)"}
 
 
 def images() -> np.ndarray:
@@ -41,81 +36,48 @@ def elbax_steps(method: str):
     )
     config = elbax.TrainConfig(epochs=1000, batch_size=BATCH)
     _, fleet, _ = new_fleet(method, data, config=config)
-    fleet.advance(1)
     return fleet.advance
 
 
-def torch_steps():
-    """The same in eager PyTorch, written as its users write it."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    torch.manual_seed(0)
-    encoder = nn.Sequential(nn.Linear(784, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh())
-    loc, log_scale = nn.Linear(200, 50), nn.Linear(200, 50)
-    decoder = nn.Sequential(
-        nn.Linear(50, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 784)
-    )
-    modules = nn.ModuleList([encoder, loc, log_scale, decoder])
-    optimizer = torch.optim.Adam(modules.parameters(), lr=1e-3, eps=1e-4)
-    grey = torch.from_numpy(images().reshape(NUM_DATA, 784).astype(np.float32) / 255)
-
-    def step() -> None:
-        x = torch.bernoulli(grey[torch.randint(NUM_DATA, (BATCH,))])
-        hidden = encoder(x)
-        q = torch.distributions.Normal(loc(hidden), log_scale(hidden).exp())
-        z = q.rsample((SAMPLES,))
-        log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
-        logits = decoder(z)
-        target = x.expand(SAMPLES, BATCH, 784)
-        log_likelihood = -functional.binary_cross_entropy_with_logits(
-            logits, target, reduction="none"
-        ).sum(-1)
-        log_w = log_prior + log_likelihood - q.log_prob(z).sum(-1)
-        loss = -(torch.logsumexp(log_w, 0) - math.log(SAMPLES)).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    def steps(count: int) -> None:
-        for _ in range(count):
-            step()
-
-    return steps
+def large(rounds: int) -> dict:
+    """64 samples."""
+    found = {
+        "products": (step_products(BATCH, 64), 4),
+        "products bfloat16": (step_products(BATCH, 64, jnp.bfloat16), 4),
+        **{method: (elbax_steps(method), 4) for method in LARGE},
+    }
+    for peer in (torch_steps, pythae_steps):
+        with contextlib.suppress(ImportError):
+            found |= {name: (steps, 4) for name, steps in peer(images(), BATCH, 64).items()}
+    return take_turns(found, rounds)
 
 
-def contenders() -> dict:
-    found = {name: elbax_steps(method) for name, method in METHODS.items()}
-    try:
-        found["torch iwae"] = torch_steps()
-    except ImportError:
-        print("PyTorch is not installed; comparing elbax's objectives with each other only.")
-    return found
+def small(samples: int, rounds: int) -> dict:
+    """Few samples: all overhead."""
+    found = {
+        "products": (step_products(BATCH, samples), 20),
+        SMALL[samples]: (elbax_steps(SMALL[samples]), 20),
+    }
+    with contextlib.suppress(ImportError):
+        found |= {name: (run, 20) for name, run in torch_steps(images(), BATCH, samples).items()}
+    return take_turns(found, rounds)
+
+
+def measure(rounds: int) -> dict:
+    found = {"64 samples": large(rounds)}
+    return found | {f"{samples} samples": small(samples, rounds) for samples in SMALL}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = contenders()
-    times = {name: [] for name in found}
-    for steps in found.values():
-        steps(5)
-    for _ in range(options.rounds):
-        for name, steps in found.items():
-            begun = time.perf_counter()
-            steps(options.steps)
-            times[name].append((time.perf_counter() - begun) / options.steps * 1e3)
-    print(
-        f"{'objective':12} {'ms per step (median, min - max)':34} ratio to iwae (median, by round)"
-    )
-    for name, values in times.items():
-        ratios = [a / b for a, b in zip(values, times["iwae"], strict=True)]
-        spread = f"{min(values):.2f} - {max(values):.2f}"
-        middle, ratio = statistics.median(values), statistics.median(ratios)
-        print(f"{name:12} {middle:8.2f}   {spread:20} {ratio:8.3f}")
+    found = measure(options.rounds)
+    for title, rows in found.items():
+        show(title, rows)
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

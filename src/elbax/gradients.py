@@ -184,7 +184,8 @@ def routed(
 ) -> tuple[tuple[Array, Info], Model]:
     """`value_and_grad` by a plan, without the data that are known to be dead.
 
-    Those are set aside in `x` already (`set_aside`). A fleet's plan chooses among its runs' objectives; the decoder's work is shared.
+    Those are set aside in `x` already (`set_aside`). A fleet's plan chooses among its runs'
+    objectives; the decoder's work is shared.
     """
     # Made once: a compiler would make it anew, draws and all, for each sample that reads it.
     x = jax.lax.optimization_barrier(x)
