@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 READY := .venv/.ready
 
-.PHONY: demo test quick lint tests format benchmark clean
+.PHONY: demo test quick lint tests format bench clean
 
 demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
@@ -34,8 +34,8 @@ format: $(READY)  ## Put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(READY)  ## Ratios within one run; needs PyTorch for the comparison with it
-	$(BIN)/python benchmarks/step.py
+bench: $(READY)  ## Ratios within one run, as runs/bench.json; peers that are installed take part
+	$(BIN)/python benchmarks/bench.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "elbax needs Python 3.11, 3.12 or 3.13 and found none that runs;" \

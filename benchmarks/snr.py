@@ -25,16 +25,24 @@ def main():
         found = elbax.snr(elbax.iwae(8), model, data[:4], key=jax.random.key(1), num_draws=draws)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{found.num_draws} draws: peak {peak:.0f} MB")
+    for name, row in measure(ROUNDS)["a draw over a gradient alone"].items():
+        print(f"{name}: a draw takes {row['ratio']:.2f} x a gradient alone")
+
+
+def measure(rounds: int) -> dict:
+    """Seconds of a draw over those of a gradient, per K."""
     model = elbax.one_layer((28, 28), key=jax.random.key(0))
     x = jax.random.bernoulli(jax.random.key(3), 0.5, (10, 28, 28)).astype(float)
+    found = {}
     for k in (16, 64):
         ratios = []
         seconds_of_snr(model, x, k, SHORT)  # compiles
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             alone = seconds_of_a_gradient(model, x, k)
             short, long = (seconds_of_snr(model, x, k, draws) for draws in (SHORT, LONG))
             ratios.append((long - short) / (LONG - SHORT) / alone)
-        print(f"K = {k}: a draw takes {statistics.median(ratios):.2f} x a gradient alone")
+        found[f"K = {k}"] = {"ratio": round(statistics.median(ratios), 3)}
+    return {"a draw over a gradient alone": found}
 
 
 def seconds_of_a_gradient(model, x, k, repeats=60):
