@@ -65,22 +65,23 @@ def expectations(model, x, z, bound, kl_weight, rules):
         weights, log_q = log_w(model)
         return jnp.sum(jnp.exp(flatten(log_q).sum(0)) * bound(flatten(weights)))
 
-    def estimated(rule):
-        weights, log_q = jax.lax.stop_gradient(log_w(model))
-        chance = jnp.exp(flatten(log_q).sum(0))
-        context = Context(kl_weight=kl_weight, baseline=0.3)
-        score = rule(bound, flatten(weights), context).score
-        g, _ = bound.derivatives(flatten(weights))
+    def moving(model):
+        log_p, log_q, log_prior = log_probs(model)
+        joint = of_pairs(log_p + (kl_weight - 1) * log_prior)
+        return flatten(joint), flatten(of_pairs(log_q))
 
-        def surrogate(moving):
-            log_p, log_q, log_prior = log_probs(moving)
-            joint = flatten(of_pairs(log_p + (kl_weight - 1) * log_prior))
-            return jnp.sum(chance * jnp.sum(g * joint + score * flatten(of_pairs(log_q)), axis=0))
+    weights, log_q = (flatten(values) for values in log_w(model))
+    chance = jnp.exp(log_q.sum(0))
+    g, _ = bound.derivatives(weights)
+    context = Context(kl_weight=kl_weight, baseline=0.3)
+    scores = jnp.stack([rule(bound, weights, context).score for rule in rules])
+    _, pull = jax.vjp(moving, model)
 
-        return ravel_pytree(jax.grad(surrogate)(model))[0]
+    def estimated(score):
+        return ravel_pytree(pull((chance * g, chance * score))[0])[0]
 
     truth = ravel_pytree(jax.grad(expected)(model))[0]
-    return truth, jnp.stack([estimated(rule) for rule in rules])
+    return truth, jax.vmap(estimated)(scores)
 
 
 def sleep_gradient(model, z):
