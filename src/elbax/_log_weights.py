@@ -42,7 +42,9 @@ def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> Log
 
 
 @eqx.filter_jit
-def _log_weights(model: Model, x: Data, num_samples: int, key: PRNGKey) -> LogWeights:
+def _log_weights(
+    model: Model, x: Float[Array, "b ..."], num_samples: int, key: PRNGKey
+) -> LogWeights:
     return log_weights_of(model, x, jax.random.split(key, (num_samples, x.shape[0])))
 
 

@@ -60,3 +60,34 @@ def test_the_weights_gradient_is_formed_without_an_outer_product_per_sample():
     compiled = jax.jit(jax.grad(value)).lower(weight, x).compile()
     per_sample = 4 * 64 * 20 * 200 * 784
     assert compiled.memory_analysis().temp_size_in_bytes < per_sample / 10
+
+
+def rounded(a):
+    return np.asarray(jnp.asarray(a).astype(jnp.bfloat16), np.float64)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("way", ["leading axes", "vmap twice"])
+def test_bfloat16_rounds_the_factors_and_nothing_else(way, compiled):
+    """Both ways back too; sums in float32 are those of float64 to float32's digits."""
+    towards = jax.random.normal(jax.random.key(2), (4, 5, 2))
+
+    def both(x, weight):
+        out, pull = jax.vjp(WAYS[way](product), x, weight)
+        return out, *pull(towards)
+
+    with jax.default_matmul_precision("bfloat16"):
+        out, of_x, of_weight = (jax.jit(both) if compiled else both)(X, W)
+    x, weight, cotangent = map(rounded, (X, W, towards))
+    np.testing.assert_allclose(out, x @ weight, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_x, cotangent @ weight.T, rtol=1e-5, atol=1e-6)
+    expected = np.einsum("sbi,sbo->io", x, cotangent)
+    np.testing.assert_allclose(of_weight, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(out - np.asarray(X, np.float64) @ np.asarray(W, np.float64)).max() > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
+def test_float64_is_not_rounded():
+    x, weight = X.astype(jnp.float64), W.astype(jnp.float64)
+    with jax.default_matmul_precision("bfloat16"):
+        np.testing.assert_allclose(product(x, weight), np.asarray(x) @ np.asarray(weight), 1e-14)

@@ -6,6 +6,7 @@ from elbax._checks import check_count, check_real, float32
 from elbax._errors import InputError, unknown
 
 SCHEDULES = ("anneal", "burda", "constant")
+MATMUL_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,17 @@ class TrainConfig:
     5e-6 on a mean over 20 data)."""
     clip_norm: float | None = None
     """Largest global norm of the gradient of the minibatch mean; none leaves it as it is."""
+    matmul_precision: str = "float32"
+    """Precision of the factors in training's matrix products: float32, or bfloat16, which is faster
+    where the processor has it. Sums, parameters and log-weights stay float32, as do evaluations."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, with a sentence."""
         if self.schedule not in SCHEDULES:
             raise InputError(unknown("schedule", self.schedule, SCHEDULES))
+        if self.matmul_precision not in MATMUL_PRECISIONS:
+            known = MATMUL_PRECISIONS
+            raise InputError(unknown("matmul_precision", self.matmul_precision, known))
         for name in ("epochs", "batch_size"):
             check_count(name, getattr(self, name))
         if self.learning_rate is None:

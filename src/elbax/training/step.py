@@ -1,6 +1,7 @@
 """One training step, and a chunk of them in one compiled loop."""
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -90,10 +91,17 @@ class Program:
         end = state.step + num_steps
         nobody = jnp.zeros(self.config.batch_size, bool)
         # A step that finds dead data is not taken, but tried again with them set aside.
-        state, _ = jax.lax.while_loop(
-            lambda carry: carry[0].step < end, lambda carry: body(*carry), (state, nobody)
-        )
+        with self._matmul_precision():
+            state, _ = jax.lax.while_loop(
+                lambda carry: carry[0].step < end, lambda carry: body(*carry), (state, nobody)
+            )
         return state
+
+    def _matmul_precision(self) -> AbstractContextManager:
+        """What products are traced in; `elbax._product` reads it."""
+        if self.config.matmul_precision == "float32":
+            return nullcontext()  # accelerators keep their own default
+        return jax.default_matmul_precision(self.config.matmul_precision)
 
     def _indexed_step(self, state: RunState, dead: Array, *, order, images, needs: Needs):
         """Gather the step's minibatch and take the step: the state, and what to set aside."""

@@ -375,3 +375,18 @@ def test_a_model_of_a_fleet_is_whole_and_that_of_its_seed():
     _, fleet, _ = build(["iwae(k=4)", "vae(m=4)"], seeds=(5, 6))
     for index, seed in enumerate((5, 6, 5, 6)):
         assert eqx.tree_equal(fleet.model(index), start(seed))
+
+
+def test_bfloat16_products_train_alike_alone_and_in_a_fleet():
+    """Near float32 and not equal to it; the same bits alone; float32 after it is undisturbed."""
+    options = {"seeds": (0, 1), "matmul_precision": "bfloat16", "epochs": 2}
+    both = train(["iwae(k=4)", "vae(m=4)"], **options)
+    alone = train("vae(m=4)", **options | {"seeds": (1,)})
+    plain = train("vae(m=4)", **options | {"seeds": (1,), "matmul_precision": "float32"})
+    [index] = [i for i, run in enumerate(both.runs) if run.name == alone.runs[0].name]
+    assert model_bits(both.models[index]) == model_bits(alone.models[0])
+    assert model_bits(plain.models[0]) != model_bits(alone.models[0])
+    bounds_seen = [result.metrics[-1]["bound"] for result in (alone, plain)]
+    assert bounds_seen[0] == pytest.approx(bounds_seen[1], abs=0.05)
+    leaves = jax.tree.leaves(eqx.filter(alone.models[0], eqx.is_array))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
