@@ -29,11 +29,7 @@ def product(x: Float[Array, "*n i"], weight: Float[Array, " i o"]) -> Float[Arra
     dtype = jnp.promote_types(x.dtype, weight.dtype)
     precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
     rounds = dtype == jnp.float32 and precision == "bfloat16"
-    return _bind(jnp.asarray(x, dtype), jnp.asarray(weight, dtype), rounds=rounds)
-
-
-def _bind(x, weight, *, rounds):
-    return _product.bind(x, weight, rounds=rounds)
+    return _product.bind(jnp.asarray(x, dtype), jnp.asarray(weight, dtype), rounds=rounds)
 
 
 def _contract(x, y, x_axes, y_axes, rounds):
@@ -56,14 +52,14 @@ def _shape(x, weight, *, rounds):
 def _batch(arguments, axes, *, rounds):
     (x, weight), (x_axis, weight_axis) = arguments, axes
     if weight_axis is None:  # samples or data: one larger product
-        return _bind(jnp.moveaxis(x, x_axis, 0), weight, rounds=rounds), 0
+        return _product.bind(jnp.moveaxis(x, x_axis, 0), weight, rounds=rounds), 0
     # Runs of a fleet, each with its weights.
     return jax.vmap(partial(_plain, rounds=rounds), in_axes=axes)(x, weight), 0
 
 
 def _gradient_of_x(cotangent, x, weight, *, rounds):
     del x
-    return _bind(cotangent, weight.T, rounds=rounds)
+    return _product.bind(cotangent, weight.T, rounds=rounds)
 
 
 def _gradient_of_weight(cotangent, x, weight, *, rounds):

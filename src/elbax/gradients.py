@@ -11,6 +11,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from elbax import _log_weights as waist
@@ -77,7 +78,8 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
         value is the generative bound itself in nats per datum, averaged over the data whose
         bounds are finite (`info.finite` tells which); it is never a surrogate. The gradients are
         shaped like the model and point uphill. With all data dead the value is NaN and the
-        gradients are zero. `context` (`elbax.rules.Context`) gives NVIL its baseline.
+        gradients are zero. `context` (`elbax.rules.Context`) gives NVIL its baseline. It is one
+        compiled program for all models and objectives of a structure and data of a shape.
 
     Raises:
         InputError: the rule needs what the model has not: reparameterized latents, or an
@@ -97,9 +99,15 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     def evaluate(model: Model, x: Data, *, key: PRNGKey, context: Context = Context()):  # noqa: B008
         x, key = checked(model, x, key)
         check_latents(objective, model)
-        return _evaluated(objective, model, x, key, context)
+        return _evaluated(_with_arrays(objective), model, x, key, _with_arrays(context))
 
     return evaluate
+
+
+def _with_arrays(tree: PyTree) -> PyTree:
+    """Numbers (beta, a baseline) as arrays, so that other ones do not compile anew."""
+    kinds = float | np.floating
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, kinds) else leaf, tree)
 
 
 @eqx.filter_jit  # operation by operation, each would be compiled for itself: tens of seconds

@@ -268,3 +268,25 @@ def test_values_and_gradients_are_finite_at_extreme_parameters(latent, precision
             leaves = jax.tree.leaves(gradients)
             assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
             assert {leaf.dtype.name for leaf in leaves} == {precision}
+
+
+def test_other_numbers_are_of_the_same_program():
+    """A beta that changes compiles nothing, and is heeded."""
+    traced = []
+
+    class Counted(bounds.CIWAE):
+        def derivatives(self, log_w):
+            traced.append(self)
+            return super().derivatives(log_w)
+
+    model, x, key = MODELS["linear-gaussian"](), binary_data(), jax.random.key(0)
+
+    def value(beta):
+        objective = elbax.Objective(Counted(T, beta), Counted(T, beta))
+        return elbax.value_and_grad(objective)(model, x, key=key)[0][0]
+
+    first = value(0.3)
+    times = len(traced)
+    assert times > 0
+    assert value(0.7) < first
+    assert len(traced) == times

@@ -86,6 +86,18 @@ def test_bfloat16_rounds_the_factors_and_nothing_else(way, compiled):
     assert np.abs(out - np.asarray(X, np.float64) @ np.asarray(W, np.float64)).max() > 1e-3
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_bfloat16_is_the_same_in_every_way_of_batching(way):
+    """A fleet's batch of weights too."""
+
+    def plain_of_rounded(x, weight):
+        return x.astype(jnp.bfloat16).astype(x.dtype) @ weight.astype(jnp.bfloat16).astype(x.dtype)
+
+    with jax.default_matmul_precision("bfloat16"):
+        found = WAYS[way](product)(X, W)
+    np.testing.assert_allclose(found, WAYS[way](plain_of_rounded)(X, W), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.usefixtures("x64")
 def test_float64_is_not_rounded():
     x, weight = X.astype(jnp.float64), W.astype(jnp.float64)

@@ -1,7 +1,7 @@
-"""Adam, uphill, written so that a compiler updates every array where it lies.
+"""Adam, uphill: Optax's pieces, in an order that lets a compiler update arrays where they lie.
 
-The state is Optax's, and so are the numbers; Optax's own update, compiled into a loop, copies both
-moments and writes each array of the model five times over (`benchmarks/step.py`).
+`optax.scale_by_adam` in a loop has XLA copy both moments and make each of them twice, once to keep
+and once for the parameters: `benchmarks/LOG.md`, 2026-11-26.
 """
 
 import jax
@@ -11,12 +11,6 @@ from jaxtyping import Array, Bool, Float
 
 from elbax._types import PyTree
 from elbax.training.config import TrainConfig
-
-
-def adam_start(params: PyTree) -> optax.ScaleByAdamState:
-    """Moments of zero."""
-    zeros = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
-    return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), *zeros)
 
 
 def adam_step(
@@ -35,24 +29,17 @@ def adam_step(
     """
     b1, b2 = config.adam_b1, config.adam_b2
     count = state.count + ~again
-
-    def first(m, g):
-        return jnp.where(again, m, b1 * m + (1 - b1) * g)
-
-    def second(v, g):
-        return jnp.where(again, v, b2 * v + (1 - b2) * g**2)
-
     moments = (
-        jax.tree.map(first, state.mu, gradient),
-        jax.tree.map(second, state.nu, gradient),
+        optax.tree.update_moment(gradient, state.mu, b1, 1),
+        optax.tree.update_moment_per_elem_norm(gradient, state.nu, b2, 2),
     )
-    # Written before the parameters read them: a compiler would rather make them again from copies.
+    moments = optax.tree.where(again, (state.mu, state.nu), moments)
+    # Written before the parameters read them.
     mu, nu = jax.lax.optimization_barrier(moments)
-    dtype = jnp.zeros(()).dtype
-    along, across = (1 - jnp.asarray(b, dtype) ** count for b in (b1, b2))
+    means = optax.tree.bias_correction(mu, b1, count)
+    squares = optax.tree.bias_correction(nu, b2, count)
 
-    def moved(p, m, v):
-        mean, square = m / along.astype(m.dtype), v / across.astype(v.dtype)
+    def moved(p, mean, square):
         return p + rate * mean / (jnp.sqrt(square) + config.adam_eps)
 
-    return optax.ScaleByAdamState(count, mu, nu), jax.tree.map(moved, params, mu, nu)
+    return optax.ScaleByAdamState(count, mu, nu), jax.tree.map(moved, params, means, squares)

@@ -39,8 +39,9 @@ class TrainConfig:
     clip_norm: float | None = None
     """Largest global norm of the gradient of the minibatch mean; none leaves it as it is."""
     matmul_precision: str = "float32"
-    """Precision of the factors in training's matrix products: float32, or bfloat16, which is faster
-    where the processor has it. Sums, parameters and log-weights stay float32, as do evaluations."""
+    """Precision of the factors in the matrix products of elbax's own layers when training: float32,
+    or bfloat16, which is faster where the processor has it. Sums, parameters and log-weights stay
+    float32, as do evaluations."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, with a sentence."""

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int
 
 from elbax import _keys
 from elbax._types import PRNGKey, PyTree
 from elbax.models.interface import Model
-from elbax.training.adam import adam_start
 from elbax.training.adaptive import Adaptive
 from elbax.training.config import RunSpec, TrainConfig
 
@@ -57,7 +57,7 @@ def initial_state(
     params = eqx.filter(model, eqx.is_inexact_array)
     return RunState(
         params=params,
-        optimizer=adam_start(params),
+        optimizer=optax.scale_by_adam().init(params),
         step=jnp.zeros((), jnp.int32),
         key=run_key(run.seed),
         kind=jnp.asarray(kind, jnp.int32),
