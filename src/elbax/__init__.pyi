@@ -17,7 +17,6 @@ from .evaluation.likelihood import Evaluation, compare, evaluate
 from .evaluation.posterior import posterior_means, prior_samples, reconstructions, sample
 from .evaluation.snr import SNR, snr
 from .evaluation.units import active_units
-from .experiments.runs import evaluate_runs, load_runs, origin_of
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
 from .models.config import ModelConfig
@@ -32,6 +31,8 @@ from .models.saved import load, save
 from .models.weights import arrays_of, with_arrays
 from .objectives import Objective
 from .report.page import write_report
+from .runs.evaluate import evaluate_runs
+from .runs.load import load_runs, origin_of
 from .training.config import TrainConfig
 from .training.fit import Look, fit
 

@@ -11,7 +11,8 @@ from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import compare, evaluate
-from elbax.experiments.runs import Runs, are_own, evaluate_runs
+from elbax.runs.evaluate import evaluate_runs
+from elbax.runs.load import Runs, are_own
 
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
@@ -63,7 +64,7 @@ def evaluated(
 
 
 def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
-    from elbax.experiments.units import units_study
+    from elbax.runs.units import units_study
 
     total = len(runs.specs)
     settings = options.evaluate

@@ -5,8 +5,8 @@ from pathlib import Path
 from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.data.dataset import Dataset
-from elbax.experiments.runs import Runs, load_data_of, load_runs
 from elbax.models.own import check_named, is_path
+from elbax.runs.load import Runs, load_data_of, load_runs
 from elbax.training.folder import read_config
 
 

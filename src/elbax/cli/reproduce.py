@@ -7,9 +7,9 @@ from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
-from elbax.experiments.store import Store
-from elbax.experiments.studies.catalogue import STUDIES
-from elbax.experiments.study import Preset, Study, chosen, outline, perform
+from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.store import Store
+from elbax.studies.study import Preset, Study, chosen, outline, perform
 
 
 def reproduce(options: o.Reproduce) -> Outcome:

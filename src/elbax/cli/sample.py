@@ -10,7 +10,7 @@ from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome
-from elbax.experiments.looks import look
+from elbax.runs.looks import look
 
 
 def sample(options: o.Sample) -> Outcome:

@@ -27,7 +27,7 @@ def measure_snr(options: o.Snr) -> Outcome:
 
 
 def _toy_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
-    from elbax.experiments.snr_study import toy_study
+    from elbax.runs.snr_study import toy_study
 
     return toy_study(
         num_dimensions=options.num_dimensions,
@@ -41,7 +41,7 @@ def _toy_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
 
 
 def _runs_snr(options: o.Snr, reporter: Reporter) -> dict[str, Any]:
-    from elbax.experiments.snr_runs import runs_study
+    from elbax.runs.snr import runs_study
 
     runs = load_own(options.what, options.own)
     return runs_study(

@@ -4,7 +4,7 @@ from elbax._errors import InputError, unknown
 from elbax.cli import options as o
 from elbax.cli.dispatch import load
 from elbax.cli.outcome import Outcome, hanging
-from elbax.experiments.studies.headings import HEADINGS
+from elbax.studies.papers.headings import HEADINGS
 
 
 def reproduce(options: o.Reproduce) -> Outcome:

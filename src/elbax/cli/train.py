@@ -17,10 +17,10 @@ from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, SNR, snr
-from elbax.experiments.run_data import as_begun, refuse_overlap
-from elbax.experiments.runs import load_data_of, model_config_of, origin_of
 from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
+from elbax.runs.data import as_begun, refuse_overlap
+from elbax.runs.load import load_data_of, model_config_of, origin_of
 from elbax.training.fit import FitResult, Look, Monitor
 from elbax.training.folder import read_config
 from elbax.training.origin import Origin

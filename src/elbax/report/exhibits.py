@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from elbax.experiments.looks import Panel
+from elbax.exhibits import Panel
 from elbax.report.figures import (
     INK,
     STYLES,

@@ -29,7 +29,7 @@ from matplotlib.ticker import (
 from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.evaluation.images import image_grid
-from elbax.experiments.looks import Panel
+from elbax.exhibits import Panel
 from elbax.report import series
 from elbax.report.results import RunResults
 from elbax.report.series import Series

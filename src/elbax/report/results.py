@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from elbax._errors import InputError
-from elbax.experiments.results import setting_stamp
+from elbax.runs.results import setting_stamp
 
 FORMAT = 1
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from elbax._errors import InputError
-from elbax.experiments import study as s
-from elbax.experiments.store import Store
-from elbax.experiments.studies.catalogue import STUDIES
 from elbax.report import exhibits
 from elbax.report.page import write_report
-from tests.unit.experiments.planted import bounds_of, planted
+from elbax.studies import study as s
+from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.store import Store
+from tests.unit.studies.planted import bounds_of, planted
 
 
 def quiet(what, done):

@@ -10,7 +10,8 @@ import pytest
 
 import elbax
 from elbax._errors import InputError
-from elbax.experiments.runs import _descent, load_runs, origin_of
+from elbax.runs.evaluate import _descent
+from elbax.runs.load import load_runs, origin_of
 from elbax.training.folder import identity_of, read_config
 from elbax.training.origin import as_origin
 

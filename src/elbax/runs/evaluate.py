@@ -1,0 +1,169 @@
+"""Evaluate the runs of a folder, and write what was found."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbax._errors import InputError
+from elbax._keys import key_of
+from elbax._version import __version__
+from elbax.data.dataset import Dataset
+from elbax.evaluation.images import ssim
+from elbax.evaluation.likelihood import Estimate, evaluate, sample_counts
+from elbax.evaluation.posterior import prior_samples, reconstructions
+from elbax.evaluation.units import active_units
+from elbax.methods import label
+from elbax.models.interface import Model
+from elbax.runs.load import Runs, load_data_of
+from elbax.runs.results import setting_of, setting_stamp, write_arrays, write_results
+from elbax.training.folder import read_account
+from elbax.training.setup import as_dataset
+
+_NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures
+
+
+def evaluate_runs(
+    runs: Runs,
+    dataset: Dataset | np.ndarray | None = None,
+    *,
+    ks: Sequence[int] = (1, 64, 5000),
+    num_data: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+    write: bool = True,
+) -> dict[str, Any]:
+    """Evaluate every run on the test data; write what was found into the folder.
+
+    results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
+    `finite [R, K, N]`, `ess [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two
+    are also kept under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
+    results-k1-64-n360-seed0.json. Each says its setting and the hash of the checkpoint it is of.
+    The test data are binarised once, by `seed`, the same for every run.
+
+    Args:
+        runs: from `load_runs`.
+        dataset: the data they were trained on, or an array of such; loaded if omitted.
+        ks: sample counts; the largest gives log p-hat.
+        num_data: how many test data, from the first; all if omitted.
+        seed: of the binarisation and of the samples.
+        progress: told the run's number and the fraction of it that is done.
+        write: leave out to only return what was found, for data that are not the runs' own.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        InputError: a count below 1.
+    """
+    begun, ks = time.perf_counter(), sample_counts(ks)
+    dataset = load_data_of(runs) if dataset is None else as_dataset(dataset)
+    x = dataset.evaluation_split("test", seed, num_data)
+    entries, pictures, evaluations, similarities = [], [], [], []
+    for index, spec in enumerate(runs.specs):
+        told = None if progress is None else (lambda done, i=index: progress(i, done))
+        found = evaluate(runs.models[index], x, key=key_of(seed), ks=ks, progress=told)
+        entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
+        entries.append(entry)
+        pictures.append(shown)
+        evaluations.append(found)
+        if similar is not None:
+            similarities.append(similar)
+    setting = setting_of(ks, len(x), seed) | {"checkpoint": runs.checkpoint}
+    results = {
+        "format": 1,
+        "elbax": __version__,
+        "dataset": {
+            "name": dataset.name,
+            "num_train": len(dataset.train),
+            "num_test": len(dataset.test),
+            "event_shape": list(dataset.event_shape),
+            "binarise": dataset.binarise,
+            "held_out": dataset.test is not dataset.train,
+        },
+        "evaluation": setting | {"seconds": time.perf_counter() - begun},
+        "training": {
+            "epochs": runs.epochs_done,
+            "steps": runs.steps_done,
+            **read_account(runs.path),
+        },
+        "runs": entries,
+    }
+    if not write:
+        return results
+    arrays = {
+        "bounds": np.stack([found.bounds for found in evaluations]),
+        "finite": np.stack([found.finite for found in evaluations]),
+        "ess": np.stack([found.ess for found in evaluations]),
+    } | ({"ssim": np.stack(similarities)} if similarities else {})
+    write_results(runs.path, setting, results, arrays)
+    if len(dataset.event_shape) == 2:
+        shown = dataset.intensities("test")[:_NUM_SHOWN]
+        _write_images(runs.path / "images.npz", shown, pictures, setting)
+    return results
+
+
+def _describe(runs, index, spec, dataset, x, evaluation, seed):
+    """One run's entry in results.json, its reconstructions and samples, and SSIM per datum."""
+    model = runs.models[index]
+    key = key_of(seed)
+    units, doubt = _active_units(model, x, key)
+    estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
+    rebuilt = reconstructions(model, x)
+    ssim_sd = similar = None
+    if len(dataset.event_shape) == 2 and min(dataset.event_shape) >= 3:
+        similar = ssim(dataset.intensities("test")[: len(x)], np.clip(rebuilt, 0, 1))
+        error = float(similar.std(ddof=1)) if len(similar) > 1 else float("nan")
+        estimates["ssim"] = Estimate(float(similar.mean()), error / len(similar) ** 0.5)
+        ssim_sd = error
+    metrics = {name: estimate.mean for name, estimate in estimates.items()}
+    rate = "" if spec.learning_rate is None else f" lr {spec.learning_rate:g}"
+    entry = {
+        "name": spec.name,
+        "method": spec.method + rate,
+        "label": label(spec.method) + rate + _descent(runs.config.get("origin")),
+        "seed": spec.seed,
+        "status": runs.status[index],
+        "metrics": _finite(metrics) | {"active_units": None if units is None else sum(units)},
+        "active_units": units,
+        "active_units_unknown": doubt,
+        "standard_errors": _finite({n: e.standard_error for n, e in estimates.items()}),
+        "ssim_sd": ssim_sd,
+        "num_nonfinite": evaluation.num_nonfinite,
+    }
+    shown = (rebuilt[:_NUM_SHOWN], prior_samples(model, _NUM_SHOWN, key=key))
+    return entry, shown, similar
+
+
+def _active_units(model: Model, x: np.ndarray, key) -> tuple[list[int] | None, str | None]:
+    """Counts per layer, or why there are none."""
+    try:
+        return list(active_units(model, x, key=key)), None
+    except InputError as error:
+        return None, str(error)
+
+
+def _descent(origin: dict[str, Any] | None) -> str:
+    """What runs were before they were trained as they are now: " from VAE(1)"."""
+    if origin is None:
+        return ""
+    if "memory" in origin:
+        return " from a model in memory"
+    methods = dict.fromkeys(label(method) for method in origin["methods"])
+    return f" from {' or '.join(methods)}{_descent(origin.get('origin'))}"
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _write_images(path: Path, originals: np.ndarray, pictures: list, setting: dict) -> None:
+    write_arrays(
+        path,
+        originals=originals.astype(np.float32),
+        reconstructions=np.stack([rebuilt for rebuilt, _ in pictures]).astype(np.float32),
+        samples=np.stack([drawn for _, drawn in pictures]).astype(np.float32),
+        setting=np.array(setting_stamp(setting)),
+    )

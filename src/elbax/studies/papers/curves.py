@@ -1,0 +1,81 @@
+"""The 2021 report's Figures 1 to 3 and Rainforth et al. 2018, Figure 5: metrics while training."""
+
+import numpy as np
+
+from elbax.exhibits import LinesExhibit
+from elbax.studies import verdicts as v
+from elbax.studies.papers import table1
+from elbax.studies.papers.common import curve
+from elbax.studies.papers.headings import HEADINGS
+from elbax.studies.store import FoundRun, Told
+from elbax.studies.study import Findings, Found, Preset, Study
+
+_WINDOW = 3  # looks at held-out data in the rolling mean
+_TITLES = {
+    "iwae_64": "Held-out IWAE-64",
+    "log_p_hat": "Held-out log p-hat, by IWAE-512",
+    "gap": "IWAE-64 minus IWAE-512",
+}
+
+
+def conclude(preset: Preset, found: Found, told: Told) -> Findings:
+    """Three figures per data set, and who is ahead in the second half of training."""
+    exhibits, verdicts = [], []
+    for data in preset.data:
+        for metric, title in _TITLES.items():
+            lines = [
+                {"label": name, **_line(found.of(name, data), metric)} for name in table1.LABELS
+            ]
+            exhibits.append(
+                LinesExhibit(
+                    f"{data}-{metric}",
+                    f"{title}, {data}",
+                    f"On 100 held-out data, rolling mean of {_WINDOW} looks; the band is the sd "
+                    "over seeds.",
+                    "epoch",
+                    "nats per datum",
+                    [line for line in lines if line["x"]],
+                )
+            )
+        iwae = _late(found.of(table1.IWAE, data))
+        for name in (table1.MIWAE8, table1.PIWAE8):
+            claim = f"{data}: {name} is ahead of IWAE in IWAE-64 over the second half of training"
+            verdicts.append(v.ordered(claim, _paired(_late(found.of(name, data)), iwae)))
+    return Findings(exhibits, verdicts)
+
+
+def _line(runs: list[FoundRun], metric: str) -> dict:
+    if metric == "iwae_64":
+        return curve(runs, "iwae_64", _WINDOW)
+    high = curve(runs, "iwae_512", _WINDOW)
+    if metric == "log_p_hat":
+        return high
+    low = dict(zip(*(curve(runs, "iwae_64", _WINDOW)[axis] for axis in ("x", "y")), strict=True))
+    differences = [low[x] - y for x, y in zip(high["x"], high["y"], strict=True)]
+    return {"x": high["x"], "y": differences}
+
+
+def _late(runs: list[FoundRun]) -> dict[int, float]:
+    """Each seed's mean IWAE-64 over the second half of its epochs."""
+    found = {}
+    for run in runs:
+        half = run.plan.train.epochs / 2
+        values = [r["iwae_64"] for r in run.curve if r["epoch"] > half and r.get("iwae_64")]
+        if run.ok and values:
+            found[run.plan.seed] = float(np.mean(values))
+    return found
+
+
+def _paired(more: dict[int, float], less: dict[int, float]) -> v.Difference:
+    """By seed; of one seed alone the curves say nothing about the error."""
+    return v.over_seeds([more[seed] - less[seed] for seed in more if seed in less])
+
+
+STUDY = Study(
+    *HEADINGS["curves"],
+    claim="MIWAE and PIWAE rise faster and higher in IWAE-64 than IWAE, and IWAE's gap stays "
+    "the largest throughout.",
+    presets=table1.STUDY.presets,
+    runs=table1.runs,
+    conclude=conclude,
+)

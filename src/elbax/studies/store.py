@@ -1,0 +1,348 @@
+"""Runs on disk, shared between studies: found by their configuration, trained once, resumed.
+
+A store is a folder of run folders, such as `elbax train` writes; what lies there is used whoever
+trained it. Several processes share one: what another is working on is waited for.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from elbax._errors import CheckpointError, StoppedError
+from elbax.data.dataset import Dataset
+from elbax.data.load import load_data
+from elbax.evaluation.likelihood import evaluate
+from elbax.models.interface import Model
+from elbax.runs.evaluate import evaluate_runs
+from elbax.runs.load import Runs, load_runs, model_config_of, origin_of
+from elbax.runs.results import find_results, read_arrays, setting_of
+from elbax.studies.plan import PlannedRun, fleets, folder_name, with_starts
+from elbax.training import checkpoints, metrics
+from elbax.training.claims import FolderInUseError, claimed
+from elbax.training.config import TrainConfig
+from elbax.training.fit import FitResult, Look, fit
+from elbax.training.folder import identity_of, newest_checkpoint, read_config
+
+_MONITORED = 100  # held-out data of the learning curves
+_MONITORED_KS = (64, 512)
+_CHECKPOINT_SECONDS = 10.0  # what an interrupted study may lose
+_WAIT_SECONDS = 1.0  # between two looks at what another process is doing
+_LOOKS = 20  # at held-out data while a run trains, about
+
+Told = Callable[[str, float], None]  # (what is done, fraction of it)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How runs are evaluated: sample counts, how many test data, and the seed of both draws."""
+
+    ks: tuple[int, ...]
+    num_data: int | None
+    seed: int = 0
+
+
+class FoundRun:
+    """A trained and evaluated run, as its folder describes it.
+
+    Attributes:
+        plan: what was asked for.
+        folder: where it lies.
+        entry: its part of results.json.
+        results: the whole of it.
+    """
+
+    def __init__(
+        self,
+        plan: PlannedRun,
+        folder: Path,
+        entry: dict[str, Any],
+        row: int,
+        *,
+        results: dict[str, Any],
+        arrays: Path,
+    ):
+        self.plan, self.folder, self.entry, self.results = plan, folder, entry, results
+        self._row, self._file = row, arrays
+
+    @property
+    def ok(self) -> bool:
+        """Whether it trained to the end without diverging."""
+        return self.entry["status"] == "ok"
+
+    def metric(self, name: str) -> float:
+        """A mean over the test data; NaN where it is not known."""
+        value = self.entry["metrics"].get(name)
+        return float("nan") if value is None else float(value)
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: array[self._row] for name, array in read_arrays(self._file).items()}
+
+    def per_datum(self, name: str) -> np.ndarray:
+        """A metric of every test datum `[N]`: iwae_K, gap_K, log_p_hat or ssim."""
+        if name == "ssim":
+            return self._arrays["ssim"]
+        bounds = dict(zip(self.results["evaluation"]["ks"], self._arrays["bounds"], strict=True))
+        if name == "log_p_hat":
+            return bounds[max(bounds)]
+        kind, _, k = name.rpartition("_")
+        bound = bounds[int(k)]
+        return bound - bounds[max(bounds)] if kind == "gap" else bound
+
+    @cached_property
+    def curve(self) -> list[dict[str, Any]]:
+        """Its lines of metrics.jsonl, by epoch."""
+        records = metrics.read(self.folder / "metrics.jsonl")
+        return [record for record in records if record["run"] == self.plan.name]
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model."""
+        runs = load_runs(self.folder)
+        return runs.models[runs.index_of(self.plan.name)]
+
+
+class Store:
+    """The runs under a folder.
+
+    Args:
+        root: the folder; made when something is trained.
+        data_dir: where data sets are looked for.
+        train: `elbax.fit`, or one that can be told to stop.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        data_dir: str | None = None,
+        train: Callable[..., FitResult] = fit,
+    ):
+        self.root = root
+        self._train = train
+        self._data_dir = data_dir
+        self._datasets: dict[str, Dataset] = {}
+        self._fingerprints: dict[str, str] = {}
+
+    def dataset(self, name: str) -> Dataset:
+        """A data set by name, loaded once."""
+        if name not in self._datasets:
+            self._datasets[name] = load_data(name, data_dir=self._data_dir)
+            self._fingerprints[name] = self._datasets[name].fingerprint()
+        return self._datasets[name]
+
+    def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Those of the runs, and of what they start from, that are not trained to the end."""
+        return [run for run in with_starts(runs) if not self._is_finished(self._place(run))]
+
+    def train(self, runs: Sequence[PlannedRun], told: Told) -> None:
+        """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped.
+
+        A fleet that another process has is left to it; the others go on meanwhile.
+
+        Raises:
+            StoppedError: the trainer was told to stop; what was trained is saved.
+        """
+        while left := fleets(self.missing(runs)):
+            held = [reason for fleet in left if (reason := self._train_fleet(fleet, told))]
+            if len(held) == len(left):
+                told(f"waiting: {held[0]}", 0.0)
+                time.sleep(_WAIT_SECONDS)
+
+    def _train_fleet(self, fleet: list[PlannedRun], told: Told) -> str:
+        """Train what is missing of a fleet, or say why that has to wait."""
+        if fleet[0].start is not None and self.missing([run.start for run in fleet if run.start]):
+            return "runs to start from are not trained yet"
+        held = ""
+        begun = {folder: None for run in fleet if (folder := self._place(run)) is not None}
+        for folder in begun:
+            held = held or self._fit(folder, self._members(folder, fleet[0]), told)
+        rest = [run for run in self.missing(fleet) if run in fleet and self._place(run) is None]
+        for members in fleets(rest):
+            held = self._fit(self._new_folder(members), members, told) or held
+        return held
+
+    def evaluate(self, runs: Sequence[PlannedRun], budget: Budget, told: Told) -> list[FoundRun]:
+        """Every run with its evaluation, in order; folders evaluated before are not again."""
+        found = []
+        for run in runs:
+            folder = self._place(run)
+            assert folder is not None, "train before evaluating"
+            content, arrays = self._evaluate(folder, run, budget, told)
+            row = [entry["name"] for entry in content["runs"]].index(run.name)
+            entry = content["runs"][row]
+            found.append(FoundRun(run, folder, entry, row, results=content, arrays=arrays))
+        return found
+
+    def _evaluate(
+        self, folder: Path, run: PlannedRun, budget: Budget, told: Told
+    ) -> tuple[dict[str, Any], Path]:
+        """The results of a folder under a budget, and the file with their arrays."""
+        dataset = self.dataset(run.data)
+        num_data = min(budget.num_data or len(dataset.test), len(dataset.test))
+        wanted = setting_of(budget.ks, num_data, budget.seed)
+        while (found := find_results(folder, wanted)) is None:
+            try:
+                with claimed(folder):
+                    # Another process may have done it while this one asked for the folder.
+                    if find_results(folder, wanted) is None:
+                        self._evaluate_now(folder, dataset, wanted, told)
+            except FolderInUseError as error:
+                told(f"waiting: {error}", 0.0)
+                time.sleep(_WAIT_SECONDS)
+        return found
+
+    @staticmethod
+    def _evaluate_now(folder: Path, dataset: Dataset, wanted: dict[str, Any], told: Told) -> None:
+        loaded = load_runs(folder)
+        total = len(loaded.specs)
+        evaluate_runs(
+            loaded,
+            dataset,
+            **wanted,
+            progress=lambda index, done: told(f"evaluating {folder.name}", (index + done) / total),
+        )
+
+    def _place(self, run: PlannedRun) -> Path | None:
+        """The folder that holds a run, trained or begun; a finished one first."""
+        found = [folder for folder in self._folders() if self._holds(folder, run)]
+        finished = [folder for folder in found if self._is_finished(folder)]
+        return next(iter(finished or found), None)
+
+    def _folders(self) -> list[Path]:
+        return sorted(path.parent for path in self.root.glob("*/config.json"))
+
+    def _holds(self, folder: Path, run: PlannedRun) -> bool:
+        try:
+            config = read_config(folder)
+            same = (
+                "custom" not in config["model"]
+                and model_config_of(config) == run.model
+                and TrainConfig(**config["train"]) == run.train
+                and config["data"]["request"] is not None
+                and config["data"]["request"]["name_or_path"] == run.data
+                and any(
+                    one["method"] == run.method
+                    and one["seed"] == run.seed
+                    and one["learning_rate"] is None
+                    and "objective" not in one  # which would be the user's own, of that name
+                    for one in config["runs"]
+                )
+            )
+        except (CheckpointError, KeyError, TypeError):
+            return False  # not a folder of ours, or of another version
+        return same and self._same_data(config, run) and self._same_origin(config, run)
+
+    def _same_data(self, config: dict[str, Any], run: PlannedRun) -> bool:
+        dataset = self.dataset(run.data)
+        return (
+            config["data"]["fingerprint"] == self._fingerprints[run.data]
+            and config["data"]["binarise"] == dataset.binarise
+        )
+
+    def _same_origin(self, config: dict[str, Any], run: PlannedRun) -> bool:
+        origin = config.get("origin")
+        if run.start is None or origin is None:
+            return run.start is None and origin is None
+        place = self._place(run.start)
+        return (
+            place is not None
+            and origin.get("configuration") == identity_of(read_config(place))
+            and run.start.name in origin["runs"]
+        )
+
+    @staticmethod
+    def _is_finished(folder: Path | None) -> bool:
+        if folder is None or (newest := newest_checkpoint(folder)) is None:
+            return False
+        config = read_config(folder)
+        total = config["train"]["epochs"] * config["data"]["steps_per_epoch"]
+        return newest.stem == f"step-{total:010d}" and _is_whole(newest)
+
+    def _new_folder(self, members: Sequence[PlannedRun]) -> Path:
+        """A folder of its own for these runs, the same whenever they are asked for."""
+        described = "\n".join(repr(run) for run in members)
+        digest = hashlib.sha256(described.encode()).hexdigest()[:8]
+        return self.root / f"{folder_name(members)}-{digest}"
+
+    @staticmethod
+    def _members(folder: Path, like: PlannedRun) -> list[PlannedRun]:
+        """All runs that a begun folder holds, in its order."""
+        return [
+            PlannedRun(like.data, run["method"], run["seed"], like.model, like.train, like.start)
+            for run in read_config(folder)["runs"]
+        ]
+
+    def _fit(self, folder: Path, members: Sequence[PlannedRun], told: Told) -> str:
+        """Train a folder's runs to the end, or say who is doing it."""
+        run = members[0]
+        seeds = tuple(dict.fromkeys(one.seed for one in members))
+        methods = list(dict.fromkeys(one.method for one in members))
+        dataset = self.dataset(run.data)
+        told(f"training {folder.name}", 0.0)
+        try:
+            result = self._train(
+                methods,
+                dataset,
+                model=run.model,
+                config=run.train,
+                seeds=seeds,
+                origin=None if run.start is None else self._origin(run.start, seeds),
+                directory=folder,
+                resume=True,
+                checkpoint_seconds=_CHECKPOINT_SECONDS,
+                monitor=_monitor(dataset),
+                monitor_every=max(1, run.train.epochs // _LOOKS),
+                progress=lambda p: told(f"training {folder.name}", p.step / p.num_steps),
+            )
+        except FolderInUseError as error:
+            return str(error)
+        if not result.finished:
+            raise StoppedError(f"stopped; what was trained is saved in '{folder}'.")
+        return ""
+
+    def _origin(self, start: PlannedRun, seeds: Sequence[int]):
+        place = self._place(start)
+        assert place is not None, "starts are trained first"
+        runs = load_runs(place)
+        names = [PlannedRun(**{**vars(start), "seed": seed}).name for seed in seeds]
+        return origin_of(_only(runs, names), seeds)
+
+
+def _only(runs: Runs, names: Sequence[str]) -> Runs:
+    """The runs of these names alone."""
+    rows = [runs.index_of(name) for name in names]
+    return replace(
+        runs,
+        specs=tuple(runs.specs[row] for row in rows),
+        models=tuple(runs.models[row] for row in rows),
+        status=tuple(runs.status[row] for row in rows),
+    )
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    stat = checkpoint.stat()
+    return _was_whole(checkpoint, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _was_whole(checkpoint: Path, _mtime: int, _size: int) -> bool:
+    return checkpoints.is_whole(checkpoint)
+
+
+def _monitor(dataset: Dataset):
+    """Held-out bounds for the learning curves: IWAE-64, and IWAE-512 near log p-hat."""
+    x = dataset.evaluation_split("test")[:_MONITORED]
+
+    def monitor(seen: Look) -> dict[str, float]:
+        found = evaluate(seen.model, x, key=jax.random.key(0), ks=_MONITORED_KS)
+        return {f"iwae_{k}": found.estimate(f"iwae_{k}").mean for k in _MONITORED_KS}
+
+    return monitor
