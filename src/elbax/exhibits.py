@@ -1,11 +1,18 @@
-"""What a study shows: tables, lines, dots and images, as data. The report draws them."""
+"""What a page shows, as data: tables, lines, dots, histograms and images, in chapters.
+
+The rooms that find something say it in exhibits; the report draws them and knows nothing else. The
+JSON beside a page is the exhibit itself.
+"""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
+
+Line = dict[str, Any]
+NONE = "-"  # a cell of what was not measured
 
 
 @dataclass(frozen=True)
@@ -25,58 +32,164 @@ class Exhibit:
 
     def __post_init__(self) -> None:
         """Make the name one that files and anchors can have, whatever a data set is called."""
-        object.__setattr__(self, "name", re.sub(r"[^a-z0-9_]+", "-", self.name.lower()).strip("-"))
+        object.__setattr__(self, "name", slug(self.name))
+
+    @property
+    def spoken(self) -> str:
+        """Its main numbers in words, for a reader who cannot see it."""
+        return ""
+
+    def check(self) -> None:
+        """Touch what a drawing needs.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not what it should be.
+        """
 
     def content(self) -> dict[str, Any]:
         """What goes to JSON: numbers as they are, images by the name of their array."""
         return {"kind": self.kind, **vars(self)}
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Images by the name of their array."""
+        return {}
+
 
 @dataclass(frozen=True)
 class TableExhibit(Exhibit):
-    """Texts in rows; the first column names the row."""
+    """Texts in rows; the first column names the row.
+
+    Attributes:
+        columns: one name per column.
+        rows: as many texts in each.
+        notes: sentences that belong under the table: units, what ± is, what was left out.
+        strong: cells in bold, as (row, column); the notes say why.
+        meanings: what columns mean, by their name.
+        words: whether cells are words, which stand on the left, even where they are numbers.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    strong: Sequence[Sequence[int]] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    words: bool = False
     kind: ClassVar[str] = "table"
+
+    def check(self) -> None:
+        """Every row has a cell for each column."""
+        width = len(self.columns)
+        if any(len(row) != width for row in self.rows):
+            raise ValueError(f"a row of '{self.name}' without {width} cells")
 
 
 @dataclass(frozen=True)
 class LinesExhibit(Exhibit):
-    """Lines over a common axis: `{"label", "x", "y"}`, perhaps with an "error" band.
+    """Lines over a common axis.
 
-    `levels` are horizontal lines `{"label", "y"}`.
+    Attributes:
+        x: the name of the axis.
+        y: the name of the other, with its unit.
+        lines: `{"label", "x", "y"}`, perhaps with an "error" band, bars from "low" to "high", or
+            the slope that "theory" predicts, drawn through values `y` of its own.
+        levels: horizontal lines `{"label", "y"}`.
+        log_x: whether the axis is logarithmic.
+        log_y: whether the other is.
+        ticks: where the axis is labelled; anywhere if empty.
+        floor: values of y, one for each tick, below which all is noise.
     """
 
     x: str
     y: str
-    lines: Sequence[dict[str, Any]]
-    levels: Sequence[dict[str, Any]] = ()
+    lines: Sequence[Line]
+    levels: Sequence[Line] = ()
     log_x: bool = False
+    log_y: bool = False
+    ticks: Sequence[int | float] = ()
+    floor: Sequence[int | float] = ()
     kind: ClassVar[str] = "lines"
+
+    @property
+    def spoken(self) -> str:
+        """Where each line ends."""
+        ends = [
+            f"{line['label']} {line['y'][-1]:.2f}"
+            for line in self.lines
+            if line["y"] and line["y"][-1] is not None
+        ]
+        return f"At the end: {', '.join(ends)}."
+
+    def check(self) -> None:
+        """Every line has as many values as places."""
+        for line in self.lines:
+            found = [line[name] for name in ("y", "error", "low", "high") if line.get(name)]
+            if any(len(line["x"]) != len(np.asarray(values, float)) for values in found):
+                raise ValueError(f"a line of '{self.name}' whose values are not as many as x")
 
 
 @dataclass(frozen=True)
 class DotsExhibit(Exhibit):
     """Rows of points on one axis, such as IWAE-1, IWAE-64 and log p-hat of every method.
 
-    A row is `{"label", "values"}`, its values in the order of `points`; None is left out.
+    A row is `{"label", "values"}`, its values in the order of `points`, perhaps with "errors" as
+    many; None is left out.
     """
 
     x: str
     points: Sequence[str]
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Line]
     kind: ClassVar[str] = "dots"
+
+    @property
+    def spoken(self) -> str:
+        """The last point of each row."""
+        ends = [(row["label"], row["values"][-1]) for row in self.rows]
+        told = ", ".join(f"{name} {end:.2f}" for name, end in ends if end is not None)
+        return f"{self.points[-1]}: {told}."
+
+    def check(self) -> None:
+        """Every row has a value for each point."""
+        for row in self.rows:
+            if np.asarray(row["values"], float).shape != (len(self.points),):
+                raise ValueError(f"a row of '{self.name}' without {len(self.points)} values")
+
+
+@dataclass(frozen=True)
+class HistogramExhibit(Exhibit):
+    """Panels of histograms above a common axis.
+
+    A panel is `{"title", "edges", "lines"}`, perhaps with a "mark" on the axis; a line is
+    `{"label", "heights"}`, one height for each bin. Ticks of a `log` axis are powers of ten of the
+    edges, which are logarithms to base 10.
+    """
+
+    x: str
+    y: str
+    panels: Sequence[Line]
+    log: bool = False
+    kind: ClassVar[str] = "histogram"
+
+    @property
+    def spoken(self) -> str:
+        """The titles of its panels."""
+        return f"Panels: {', '.join(panel['title'] for panel in self.panels)}."
+
+    def check(self) -> None:
+        """Every histogram has a height for each bin."""
+        for panel in self.panels:
+            shape = (len(panel["edges"]) - 1,)
+            if any(np.asarray(one["heights"], float).shape != shape for one in panel["lines"]):
+                raise ValueError(f"a histogram of '{self.name}' without {shape[0]} heights")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Images `[N, *event]` in [0, 1] under one title, so many side by side."""
+    """Images `[N, H, W]`, or `[N, H, W, 3]` in colour, in [0, 1] under one title."""
 
     title: str
     images: np.ndarray
     columns: int
+    """How many stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +198,17 @@ class ImagesExhibit(Exhibit):
 
     panels: Sequence[Panel] = field(default_factory=tuple)
     kind: ClassVar[str] = "images"
+
+    @property
+    def spoken(self) -> str:
+        """The titles of its panels."""
+        return f"Panels: {', '.join(panel.title for panel in self.panels)}."
+
+    def check(self) -> None:
+        """There is an image in each panel."""
+        for panel in self.panels:
+            if panel.images.ndim not in (3, 4) or 0 in panel.images.shape or panel.columns < 1:
+                raise ValueError(f"images of '{self.name}' of shape {panel.images.shape}")
 
     def content(self) -> dict[str, Any]:
         """The panels by the name of their array in images.npz."""
@@ -102,6 +226,87 @@ class ImagesExhibit(Exhibit):
         }
 
 
+@dataclass(frozen=True)
+class Section:
+    """Exhibits under one title, side by side where there is room.
+
+    Attributes:
+        name: of its anchor.
+        title: a headline.
+        exhibits: in order.
+        missing: why there are none.
+        folded: whether one has to open it.
+    """
+
+    name: str
+    title: str
+    exhibits: Sequence[Exhibit]
+    missing: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What a page says of one folder.
+
+    Attributes:
+        name: of its anchor.
+        title: a headline.
+        answer: what was found, in a sentence.
+        lead: what it is about, in paragraphs.
+        summary: the main facts, as pairs.
+        sections: in order.
+        tally: what the contents say beside the title, where there is something to count.
+    """
+
+    name: str
+    title: str
+    answer: str
+    lead: Sequence[str]
+    summary: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    tally: str = ""
+
+    @property
+    def exhibits(self) -> list[Exhibit]:
+        """Those of all sections."""
+        return [exhibit for section in self.sections for exhibit in section.exhibits]
+
+
+_KINDS: dict[str, type[Exhibit]] = {
+    kind.kind: kind
+    for kind in (TableExhibit, LinesExhibit, DotsExhibit, HistogramExhibit, ImagesExhibit)
+}
+
+
+def exhibit_of(content: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Exhibit:
+    """The exhibit that `content()` and `arrays()` told.
+
+    Raises:
+        KeyError: something is missing.
+        TypeError, ValueError: something is not what it should be.
+    """
+    kind = _KINDS[content["kind"]]
+    known = {one.name: content[one.name] for one in fields(kind) if one.name in content}
+    if kind is ImagesExhibit:
+        known["panels"] = [
+            Panel(str(one["title"]), arrays[one["array"]], int(one["columns"]))
+            for one in content["panels"]
+        ]
+    exhibit = kind(**known)
+    exhibit.check()
+    return exhibit
+
+
+def slug(name: str) -> str:
+    """A name that files and anchors can have.
+
+    >>> slug("IWAE-64, digits!")
+    'iwae-64-digits'
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "it"
+
+
 def plus_minus(values: Sequence[float], decimals: int = 2) -> str:
     """Mean and sample standard deviation over seeds, "-" for no finite value.
 
@@ -110,6 +315,6 @@ def plus_minus(values: Sequence[float], decimals: int = 2) -> str:
     """
     known = np.array([value for value in values if np.isfinite(value)])
     if len(known) == 0:
-        return "-"
+        return NONE
     mean = f"{known.mean():z.{decimals}f}"
     return mean if len(known) == 1 else f"{mean} ± {known.std(ddof=1):.{decimals}f}"

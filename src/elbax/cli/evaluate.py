@@ -1,5 +1,6 @@
 """`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
 
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,10 @@ from elbax.cli.outcome import Outcome
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import compare, evaluate
+from elbax.runs.comparison import PerDatum, answer, comparison
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, are_own
+from elbax.runs.read import per_datum_or_none
 
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
@@ -36,7 +39,6 @@ def evaluated(
     runs: Runs, dataset: Dataset, options: o.EvaluateOptions, reporter: Reporter
 ) -> Outcome:
     """Evaluate and write the page; other data than the runs' own leave the folder as it is."""
-    from elbax.report import tables
     from elbax.report.page import write_report
 
     total = len(runs.specs)
@@ -54,13 +56,22 @@ def evaluated(
         progress=progress,
         write=are_own(runs, dataset),
     )
-    table = tables.to_text(tables.comparison(results))
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
-        return Outcome({"results": results}, table)
+        return Outcome({"results": results}, _found_text(results, None))
     page = write_report(runs.path)
-    text = f"{table}\n\nReport: {page}"
+    per_datum = per_datum_or_none(runs.path, results)
+    text = f"{_found_text(results, per_datum)}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
+
+
+def _found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
+    """The comparison as a table, and what it says in a sentence."""
+    from elbax.report import tables
+
+    table = tables.to_text(comparison(results, per_datum))
+    sentence = "\n".join(textwrap.wrap(answer(results, per_datum), tables.WIDTH))
+    return f"{table}\n\n{sentence}"
 
 
 def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:

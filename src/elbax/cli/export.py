@@ -8,9 +8,10 @@ from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome
-from elbax.report.export import TABLES, VALUES, check_ending, write_table, write_values
-from elbax.report.results import read_results
+from elbax.report.export import TABLES, write_table
+from elbax.runs.export import VALUES, check_ending, write_values
 from elbax.runs.latents import posterior_means_of
+from elbax.runs.read import read_results
 
 
 def export(options: o.Export) -> Outcome:

@@ -37,7 +37,7 @@ def _reproduce(
     studies: list[Study], chosen_presets: dict[str, Preset], store: Store, out: Path
 ) -> Outcome:
     from elbax.report.page import write_report
-    from elbax.report.study import counts
+    from elbax.studies.chapter import counts
 
     texts, contents, folders, pages = [], [], [], []
     with Reporter() as reporter:
@@ -63,11 +63,14 @@ def _reproduce(
 
 def _study_text(content: dict[str, Any]) -> str:
     """Its tables, then its verdicts."""
-    from elbax.report import exhibits, tables
+    from elbax.exhibits import TableExhibit, exhibit_of
+    from elbax.report import tables
+    from elbax.studies.chapter import answer, verdict_lines
 
-    shown = [one for one in content["exhibits"] if one["kind"] == "table"]
-    parts = [tables.to_text(exhibits.table_of(one)) for one in shown]
-    return "\n\n".join([content["title"], *parts, exhibits.verdict_text(content["verdicts"])])
+    shown = [exhibit_of(one, {}) for one in content["exhibits"] if one["kind"] == "table"]
+    parts = [tables.to_text(table) for table in shown if isinstance(table, TableExhibit)]
+    claims = tables.in_pairs(verdict_lines(content["verdicts"]))
+    return "\n\n".join([content["title"], *parts, claims, answer(content)])
 
 
 def _outline(outlines: list[dict[str, Any]]) -> Outcome:

@@ -10,6 +10,7 @@ from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome
+from elbax.evaluation.images import are_images
 from elbax.runs.looks import look
 
 
@@ -23,10 +24,10 @@ def sample(options: o.Sample) -> Outcome:
     runs = load_own(options.folder, options.own)
     name = runs.specs[runs.index_of(options.run)].name
     shape = runs.config["data"]["event_shape"]
-    if path.suffix == ".png" and len(shape) != 2:
+    if path.suffix == ".png" and not are_images(shape):
         raise InputError(
-            f"expected images of two axes for a .png; these data have shape {shape}. Write an .npy "
-            "instead."
+            f"expected images [H, W] or [H, W, 3] for a .png; these data have shape {shape}. Write "
+            "an .npy instead."
         )
     panels = look(
         runs,
@@ -40,7 +41,7 @@ def sample(options: o.Sample) -> Outcome:
         split=options.split,
     )
     if path.suffix == ".png":
-        figures.save(figures.sheets(panels), path)
+        figures.save(figures.pictures(panels), path)
     else:
         _save_array(path, *[panel.images for panel in panels])
     shapes = {panel.title: list(panel.images.shape) for panel in panels}

@@ -11,18 +11,18 @@ from elbax.cli.progress import Reporter
 
 def measure_snr(options: o.Snr) -> Outcome:
     """SNR of the toy or of trained runs, with figures."""
-    from elbax.report import snr as snr_report
     from elbax.report import tables
-    from elbax.report.page import write_report
+    from elbax.report.page import write_report, write_snr
+    from elbax.runs.snr_exhibits import slopes
 
     toy = options.what == "toy"
     out = Path(options.out or ("runs/snr-toy" if toy else options.what))
     with Reporter() as reporter:
         content = _toy_snr(options, reporter) if toy else _runs_snr(options, reporter)
-    files = snr_report.write(content, out)
+    files = write_snr(content, out)
     if (out / "results.json").exists():
         files.append(write_report(out))
-    table = tables.to_text(snr_report.slopes(content))
+    table = tables.to_text(slopes(content))
     return Outcome(content | {"files": [str(file) for file in files]}, f"{table}\n\nIn {out}")
 
 

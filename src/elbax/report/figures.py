@@ -1,4 +1,4 @@
-"""Figures from result files: learning curves, bounds by k, reconstructions and samples.
+"""Exhibits drawn: lines, dots, histograms and images.
 
 Drawn on `Figure` objects, so that no global state of pyplot is touched and no display is needed.
 """
@@ -17,26 +17,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-)
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.evaluation.images import image_grid
-from elbax.exhibits import Panel
-from elbax.report import series
-from elbax.report.results import RunResults
-from elbax.report.series import Series
+from elbax.exhibits import (
+    DotsExhibit,
+    Exhibit,
+    HistogramExhibit,
+    ImagesExhibit,
+    Line,
+    LinesExhibit,
+    Panel,
+)
 
 INK = "#24292f"  # text and axes; a page in the dark replaces it
-_MOST_ROWS = 8  # runs in one figure of units
 WIDTH = 4.8  # inches; small, so that the text is still readable on a phone
+_WIDE = 6.4  # of images, which take the whole page
+_MOST_HOVERED = 40  # points of a line that say their values
+_LATE = 0.25  # of the axis, where the first rise is over that would dwarf the rest
 
 # After Okabe and Ito's palette for color-blind readers, moved so that each color stands out on a
 # white and on a dark page (contrast of 3 or more). Line style and marker tell the lines apart in
@@ -91,189 +91,225 @@ def style() -> Iterator[None]:
 
 
 @style()
-def learning_curves(run_results: RunResults) -> Figure:
-    """The held-out bound against epoch, one line per method, with a band of +- sd over seeds.
-
-    Where no held-out bound was recorded the training bound is drawn, and the axis says so. The
-    axis is fitted to the last nine tenths of training: the first steep rise may leave it below.
+def figure_of(exhibit: Exhibit) -> Figure:
+    """The drawing of an exhibit that is no table.
 
     Raises:
-        InputError: if no epoch of a finished run was recorded.
+        InputError: it is one, or holds nothing to draw.
     """
-    numbers = series.learning_curves(run_results)
-    _require(numbers, "metrics.jsonl holds no epoch of a run that finished; train for one epoch")
-    figure, axes = _against_epoch(numbers)
-    axes.set_ylabel(f"{numbers['name']}, nats")
-    _fit_late(axes, numbers)
-    return figure
+    if isinstance(exhibit, LinesExhibit) and exhibit.lines:
+        return _lines(exhibit)
+    if isinstance(exhibit, DotsExhibit) and exhibit.rows:
+        return _dots(exhibit)
+    if isinstance(exhibit, HistogramExhibit) and exhibit.panels:
+        return _histograms(exhibit)
+    if isinstance(exhibit, ImagesExhibit) and exhibit.panels:
+        return pictures(exhibit.panels)
+    raise InputError(f"nothing to draw: '{exhibit.title}' holds no lines, rows or panels.")
 
 
-@style()
-def courses(run_results: RunResults) -> Figure:
-    """The numbers of objectives that change while training against epoch, band as above.
-
-    Raises:
-        InputError: if no objective has such a number.
-    """
-    numbers = series.courses(run_results)
-    _require(numbers, "no objective of these runs has a number that changes while training")
-    figure, axes = _against_epoch(numbers)
-    axes.set_ylabel(numbers["name"])
-    axes.set_ylim(-0.03, 1.03)
-    return figure
-
-
-@style()
-def snr_curves(run_results: RunResults) -> Figure:
-    """The SNR that runs logged while training against epoch, on a logarithmic axis.
-
-    Raises:
-        InputError: if no run logged it.
-    """
-    numbers = series.snr_curves(run_results)
-    _require(numbers, "no run logged its SNR; train with --snr-every")
-    figure, axes = _against_epoch(numbers)
-    logarithmic(axes)
-    axes.set_ylabel(numbers["name"])
-    return figure
-
-
-@style()
-def unit_variances(units: dict[str, Any]) -> Figure:
-    """Histograms of log10 Var_x(E_q[z_u | x]) over units, one row per run, layers in one row.
-
-    Args:
-        units: the content of `units.json`. Estimates below 1e-6, negative ones among them, are
-            counted there.
-    """
-    shown = units["runs"][:_MOST_ROWS]
-    num_layers = max(len(run["variances"]) for run in shown)
-    figure = Figure(figsize=(WIDTH, 0.4 + 1.3 * len(shown)), layout="constrained")
-    axes = figure.subplots(len(shown), num_layers, squeeze=False, sharex=True)
-    bins = np.linspace(-6, 1, 36)
-    for run, row in zip(shown, axes, strict=True):
-        for layer, (variances, place) in enumerate(zip(run["variances"], row, strict=False)):
-            logs = np.log10(np.maximum(variances, 1e-6))
-            place.hist(logs.clip(-6, 1), bins=list(bins), color=STYLES[layer % len(STYLES)][0])
-            place.axvline(math.log10(units["threshold"]), color=INK, lw=0.8, ls="--")
-            count = f"{run['active'][layer]} of {len(variances)}"
-            name = plain(run["name"], 30 if num_layers == 1 else 20)
-            place.set_title(f"{name}, layer {layer + 1}: {count}", fontsize=8)
-            place.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    for place in axes[-1]:
-        place.set_xlabel("log10 variance of the posterior mean")
-    return figure
-
-
-@style()
-def bounds_by_k(results: dict[str, Any]) -> Figure:
-    """IWAE-k against k (logarithmic), rising to log p-hat, with error bars.
-
-    The bars are the sd over seeds or, for a single seed, the standard error over the data.
-
-    Args:
-        results: the content of `results.json`.
-
-    Raises:
-        InputError: if no finished run has a bound.
-    """
-    numbers = series.bounds_by_k(results)
-    _require(numbers, "no run of results.json finished with a bound; run `elbax evaluate` again")
-    figure, axes = _axes()
-    ks = sorted(set(results["evaluation"]["ks"]))
-    step = 0.012 * math.log(max(ks) / min(ks) + 1)  # side by side, so that bars stay apart
-    middle = (len(numbers["methods"]) - 1) / 2
-    for place, bound in enumerate(numbers["methods"]):
-        color, line, marker = STYLES[place % len(STYLES)]
-        k = np.array(bound["k"]) * math.exp(step * (place - middle))
-        error = np.array(bound["error"], dtype=float)  # None becomes NaN: no bar
-        drawn = axes.errorbar(k, bound["mean"], yerr=error, color=color, marker=marker, capsize=2)
-        drawn.lines[0].set_linestyle(line)
-    axes.set_xscale("log")
-    names = [*map(str, ks[:-1]), f"{ks[-1]}\nlog p-hat"]
-    axes.xaxis.set_major_locator(FixedLocator(ks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ks, names)
-    errors = " or ".join(sorted({bound["error_is"] for bound in numbers["methods"]}))
-    axes.set_xlabel(f"samples k per datum\n(bars: ± {errors})")
-    axes.set_ylabel(f"{numbers['name']}, nats")
-    _legend(figure, numbers)
-    return figure
-
-
-@style()
-def reconstructions(run_results: RunResults) -> Figure:
-    """A row of originals, then each method's reconstructions of them (its first finished seed).
-
-    Raises:
-        InputError: if the run directory holds no images.
-    """
-    numbers = series.reconstructions(run_results)
-    images = _images(run_results, numbers)
-    columns = numbers["columns"]
-    rows = [("originals", images["originals"])]
-    rows += [(m["label"], images["reconstructions"][m["row"]]) for m in numbers["methods"]]
-    return strips([Panel(label, one[:columns], columns) for label, one in rows])
-
-
-@style()
-def strips(panels: Sequence[Panel]) -> Figure:
-    """Equal rows of images below each other, their titles to the left.
-
-    Args:
-        panels: titles and images in [0, 1] (what lies outside is cut), one row of them each.
-    """
-    grids = [image_grid(np.clip(p.images, 0, 1), p.columns, fill=math.nan) for p in panels]
-    names = ["\n".join(textwrap.wrap(plain(panel.title), 14)) for panel in panels]
-
-    margin = 1.2  # inches, for the names
-    high = (WIDTH - margin) * grids[0].shape[0] / grids[0].shape[1]
-    pitch = max(high, 0.16 * max(name.count("\n") + 1 for name in names)) + 0.07
-    figure = Figure(figsize=(WIDTH, pitch * len(grids)))
-    for place, (name, grid) in enumerate(zip(names, grids, strict=True)):
-        center = 1 - (place + 0.5) / len(grids)
-        figure.text((margin - 0.12) / WIDTH, center, name, ha="right", va="center")
-        height = high / (pitch * len(grids))
-        _show(
-            figure.add_axes((margin / WIDTH, center - height / 2, 1 - margin / WIDTH, height)),
-            grid,
-        )
-    return figure
-
-
-@style()
-def prior_samples(run_results: RunResults) -> Figure:
-    """A sheet of samples from the prior per method (its first finished seed).
-
-    Raises:
-        InputError: if the run directory holds no images.
-    """
-    numbers = series.prior_samples(run_results)
-    images = _images(run_results, numbers)
-    across = math.ceil(math.sqrt(numbers["columns"]))
-    return sheets(
-        [
-            Panel(m["label"], images["samples"][m["row"]][: numbers["columns"]], across)
-            for m in numbers["methods"]
+def hovers_of(exhibit: Exhibit) -> dict[str, list[str]]:
+    """What points of the drawing say, by the id of their group in its SVG."""
+    if not isinstance(exhibit, LinesExhibit):
+        return {}
+    return {
+        f"hover-{place}": [
+            f"{line['label']}: {line['y'][i]:.4g} at {line['x'][i]:g}" for i in _hovered(line)
         ]
-    )
+        for place, line in enumerate(exhibit.lines)
+    }
+
+
+def _lines(exhibit: LinesExhibit) -> Figure:
+    figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for place, line in enumerate(exhibit.lines):
+        _draw_line(axes, line, place, len(exhibit.lines), spread=exhibit.log_x)
+    if len(exhibit.floor):
+        axes.fill_between(exhibit.ticks, 1e-9, exhibit.floor, color="#7f7f7f", alpha=0.25, lw=0)
+    for level in exhibit.levels:
+        axes.axhline(level["y"], color=INK, lw=0.8, ls=(0, (4, 3)))
+        axes.annotate(
+            level["label"], (0.99, level["y"]), xycoords=("axes fraction", "data"),
+            ha="right", va="bottom", fontsize=8,
+        )  # fmt: skip
+    _scale_x(axes, exhibit)
+    _scale_y(axes, exhibit)
+    axes.set_xlabel(exhibit.x)
+    axes.set_ylabel(exhibit.y)
+    legend(figure, [line["label"] for line in exhibit.lines])
+    return figure
+
+
+def _draw_line(axes: Axes, line: Line, place: int, count: int, *, spread: bool) -> None:
+    color, dashes, marker = STYLES[place % len(STYLES)]
+    x, y = np.array(line["x"], float), np.array(line["y"], float)  # null is NaN
+    few = len(x) <= 12
+    every = max(1, len(x) // 5)
+    shown = 1 if few else (place * every // count, every)  # beside, not upon, each other
+    if few and spread and line.get("low"):
+        x = x * math.exp(0.02 * (place - (count - 1) / 2))  # bars side by side
+    axes.plot(x, y, color=color, ls=dashes, marker=marker, markevery=shown, mfc=_face(place))
+    if line.get("error"):
+        error = np.array(line["error"], float)
+        axes.fill_between(x, y - error, y + error, color=color, alpha=0.18, lw=0)
+    if line.get("low"):
+        low, high = np.array(line["low"], float), np.array(line["high"], float)
+        axes.vlines(x, low, high, color=color, lw=1)
+    if line.get("theory"):
+        axes.plot(x, line["theory"], color=color, lw=0.7, alpha=0.8)
+    at = _hovered(line)
+    hover = axes.plot(x[at], y[at], ls="none", marker="o", ms=11, color=color, alpha=0)[0]
+    hover.set_gid(f"hover-{place}")
+
+
+def _hovered(line: Line) -> list[int]:
+    """The points of a line that say their values: all of a short one, some of a long one."""
+    known = [i for i, value in enumerate(line["y"]) if value is not None and math.isfinite(value)]
+    return known[:: max(1, -(-len(known) // _MOST_HOVERED))]
+
+
+def _scale_x(axes: Axes, exhibit: LinesExhibit) -> None:
+    if not exhibit.log_x:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        return
+    axes.set_xscale("log")
+    plain_numbers = FuncFormatter(lambda value, _: f"{value:g}")
+    if len(exhibit.ticks):
+        axes.set_xticks(exhibit.ticks, [f"{tick:g}" for tick in exhibit.ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_formatter(plain_numbers)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _scale_y(axes: Axes, exhibit: LinesExhibit) -> None:
+    values = [v for line in exhibit.lines for v in line["y"] if v is not None and math.isfinite(v)]
+    if exhibit.log_y:
+        positive = [value for value in values if value > 0]
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(0.6 * min(positive, default=1), 1.6 * max(positive, default=1))
+    elif not exhibit.log_x:
+        _fit_late(axes, exhibit.lines)
+
+
+def _fit_late(axes: Axes, lines: Sequence[Line]) -> None:
+    """Fit the axis to the last three quarters: the first rise dwarfs the rest."""
+    late = [
+        y + side * (error or 0.0)
+        for line in lines
+        for x, y, error in zip(line["x"], line["y"], line.get("error") or [0] * len(line["x"]),
+                               strict=True)
+        if y is not None and math.isfinite(y) and x >= _LATE * line["x"][-1]
+        for side in (-1, 1)
+    ]  # fmt: skip
+    if late and max(late) > min(late):
+        room = 0.06 * (max(late) - min(late))
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(bottom, min(late) - room), min(top, max(late) + room))
+
+
+def _dots(exhibit: DotsExhibit) -> Figure:
+    rows = exhibit.rows
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    heights = -np.arange(len(rows))
+    values = np.array([row["values"] for row in rows], float)
+    errors = np.array([row.get("errors") or [None] * len(exhibit.points) for row in rows], float)
+    for height, row in zip(heights, values, strict=True):
+        known = row[np.isfinite(row)]
+        if len(known) > 1:
+            axes.plot([known.min(), known.max()], [height, height], color=INK, lw=0.7, alpha=0.5)
+    for place, (column, error) in enumerate(zip(values.T, errors.T, strict=True)):
+        color, _, marker = STYLES[place % len(STYLES)]
+        axes.plot(column, heights, ls="none", color=color, marker=marker, ms=5.5)
+        axes.hlines(heights, column - error, column + error, color=color, lw=1.2)
+    axes.set_yticks(heights, [plain(row["label"], 26) for row in rows])
+    axes.margins(y=0.12)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(exhibit.x)
+    if len(exhibit.points) > 1:
+        height = figure.get_figheight()
+        legend(figure, exhibit.points)
+        for line in figure.legends[0].get_lines():
+            line.set_linestyle("none")
+        figure.set_figheight(height)
+    return figure
+
+
+def _histograms(exhibit: HistogramExhibit) -> Figure:
+    panels = exhibit.panels
+    columns = 1 if len(panels) < 4 else 2
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.35 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False, sharex=exhibit.log).flat
+    for panel in panels:
+        axes = next(places)
+        for place, line in enumerate(panel["lines"]):
+            color, dashes, _ = STYLES[place % len(STYLES)]
+            alone = len(panel["lines"]) == 1
+            axes.stairs(
+                line["heights"], panel["edges"], color=color, ls="-" if alone else dashes,
+                lw=1.2, fill=alone, alpha=0.75 if alone else 1,
+            )  # fmt: skip
+        if panel.get("mark") is not None:
+            axes.axvline(panel["mark"], color=INK, lw=0.9, ls=(0, (4, 3)))
+        axes.set_title(plain(panel["title"], 30 if columns == 2 else 60), fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        if exhibit.log:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda power, _: f"{10.0**power:g}"))
+    for axes in places:
+        axes.set_axis_off()
+    figure.supxlabel(exhibit.x, fontsize=9)
+    figure.supylabel(exhibit.y, fontsize=9)
+    labels = [line["label"] for line in panels[0]["lines"]]
+    if any(labels):
+        height = figure.get_figheight()
+        legend(figure, labels, markers=False)
+        figure.set_figheight(height + 0.25)
+    return figure
 
 
 @style()
-def sheets(panels: Sequence[Panel]) -> Figure:
-    """Panels of images under their titles.
-
-    Equal panels stand in rows of up to three; panels of different widths stand side by side.
+def pictures(panels: Sequence[Panel]) -> Figure:
+    """Panels of images: rows below each other where each is one row, else sheets.
 
     Args:
         panels: titles, images in [0, 1] (what lies outside is cut) and images per row.
     """
-    grids = [image_grid(np.clip(p.images, 0, 1), p.columns, fill=math.nan) for p in panels]
+    in_rows = all(len(panel.images) == panel.columns for panel in panels) and len(panels) > 1
+    return _strips(panels) if in_rows else _sheets(panels)
+
+
+def _strips(panels: Sequence[Panel]) -> Figure:
+    """Equal rows of images below each other, their titles to the left."""
+    grids = [_grid(panel) for panel in panels]
+    names = ["\n".join(textwrap.wrap(plain(panel.title), 14)) for panel in panels]
+    margin = 1.2  # inches, for the names
+    high = (_WIDE - margin) * grids[0].shape[0] / grids[0].shape[1]
+    pitch = max(high, 0.16 * max(name.count("\n") + 1 for name in names)) + 0.07
+    figure = Figure(figsize=(_WIDE, pitch * len(grids)))
+    for place, (name, grid) in enumerate(zip(names, grids, strict=True)):
+        center = 1 - (place + 0.5) / len(grids)
+        figure.text((margin - 0.12) / _WIDE, center, name, ha="right", va="center")
+        height = high / (pitch * len(grids))
+        place_ = (margin / _WIDE, center - height / 2, 1 - margin / _WIDE, height)
+        _show(figure.add_axes(place_), grid)
+    return figure
+
+
+def _sheets(panels: Sequence[Panel]) -> Figure:
+    """Panels under their titles: equal ones in rows of up to three, others side by side."""
+    grids = [_grid(panel) for panel in panels]
     widths = [grid.shape[1] for grid in grids]
     equal = len(set(widths)) == 1
     columns = min(3, len(panels)) if equal else len(panels)
     rows = math.ceil(len(panels) / columns)
-    wide = WIDTH * 2 / 3 if len(panels) == 1 else WIDTH * columns / max(columns, 3 - (columns == 2))
+    wide = _WIDE * 2 / 3 if len(panels) == 1 else _WIDE * columns / max(columns, 3 - (columns == 2))
     tall = max(grid.shape[0] for grid in grids) / sum(widths[:columns]) * wide
     figure = Figure(figsize=(wide, (tall + 0.25) * rows))
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
@@ -286,6 +322,17 @@ def sheets(panels: Sequence[Panel]) -> Figure:
     for place in axes:
         place.set_axis_off()
     return figure
+
+
+def _grid(panel: Panel) -> np.ndarray:
+    """One picture of a panel; between its images, where colors allow, the page shows."""
+    images = np.clip(panel.images, 0, 1)
+    return image_grid(images, panel.columns, fill=math.nan if images.ndim == 3 else 1.0)
+
+
+def _show(axes: Axes, sheet: np.ndarray) -> None:
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="equal")
+    axes.set_axis_off()
 
 
 @style()
@@ -329,46 +376,14 @@ def plain(label: str, most: int = 34) -> str:
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
-def logarithmic(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers at 1, 2 and 5."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _axes() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 3.5), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _against_epoch(numbers: Series) -> tuple[Figure, Axes]:
-    """One line per method, with a band of +- sd over seeds."""
-    figure, axes = _axes()
-    for place, curve in enumerate(numbers["methods"]):
-        color, line, marker = STYLES[place % len(STYLES)]
-        epochs, mean = np.array(curve["epochs"]), np.array(curve["mean"])
-        sd = np.array([0.0 if one is None else one for one in curve["sd"]])
-        every = max(1, len(epochs) // 5)
-        first = place * every // len(numbers["methods"])  # markers beside, not upon, each other
-        axes.plot(epochs, mean, color=color, ls=line, marker=marker, markevery=(first, every))
-        axes.fill_between(epochs, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
-    seeds = any(count > 1 for curve in numbers["methods"] for count in curve["num_runs"])
-    axes.set_xlabel("epoch" + (" (band: ± sd over seeds)" if seeds else ""))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    _legend(figure, numbers)
-    return figure, axes
-
-
-def _legend(figure: Figure, numbers: Series) -> None:
-    legend(figure, [method["label"] for method in numbers["methods"]])
-
-
-def legend(figure: Figure, labels: Sequence[str]) -> None:
+def legend(figure: Figure, labels: Sequence[str], *, markers: bool = True) -> None:
     """The names below the drawing, in as many columns as they leave room for."""
     names = [plain(label) for label in labels]
-    styles = [STYLES[place % len(STYLES)] for place in range(len(names))]
-    lines = [Line2D([], [], color=color, ls=line, marker=marker) for color, line, marker in styles]
+    lines = []
+    for place in range(len(names)):
+        color, line, marker = STYLES[place % len(STYLES)]
+        drawn = marker if markers else None
+        lines.append(Line2D([], [], color=color, ls=line, marker=drawn, mfc=_face(place)))
     columns = max(1, min(4, 52 // (max(map(len, names)) + 8)))
     figure.set_figheight(2.9 + 0.2 * math.ceil(len(names) / columns))
     drawn = figure.legend(lines, [""] * len(lines), loc="outside lower center", ncols=columns)
@@ -376,32 +391,6 @@ def legend(figure: Figure, labels: Sequence[str]) -> None:
         text.set_text(name)  # set afterwards: a name that begins with "_" would be dropped
 
 
-def _fit_late(axes: Axes, numbers: Series) -> None:
-    """Fit the axis to the last three quarters of training: the first rise dwarfs the rest."""
-    last = max(curve["epochs"][-1] for curve in numbers["methods"])
-    late = [
-        mean + side * (sd or 0.0)
-        for curve in numbers["methods"]
-        for epoch, mean, sd in zip(curve["epochs"], curve["mean"], curve["sd"], strict=True)
-        if epoch >= 0.25 * last
-        for side in (-1, 1)
-    ]
-    room = 0.05 * (max(late) - min(late)) or 1.0
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(max(bottom, min(late) - room), min(top, max(late) + room))
-
-
-def _show(axes: Axes, sheet: np.ndarray) -> None:
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="equal")
-    axes.set_axis_off()
-
-
-def _require(numbers: Series, otherwise: str) -> None:
-    if not numbers["methods"]:
-        raise InputError(f"nothing to draw: {otherwise}.")
-
-
-def _images(run_results: RunResults, numbers: Series) -> dict[str, np.ndarray]:
-    _require(numbers, "the run directory holds no images.npz, which only image data have")
-    assert run_results.images is not None
-    return run_results.images
+def _face(place: int) -> str:
+    """What a marker is filled with: hollow in a second round of the colors."""
+    return STYLES[place % len(STYLES)][0] if place < len(STYLES) else "white"

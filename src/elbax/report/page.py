@@ -1,26 +1,40 @@
 """The report: one HTML file that needs nothing else, with its figures and their numbers beside.
 
-RUN/report.html            tables and figures inline: no network, no scripts
+RUN/report.html            tables and figures inline: no network; its script only sorts tables
 RUN/figures/NAME.png       each figure, for a paper or a slide
-RUN/figures/NAME.json      the numbers it shows
+RUN/figures/NAME.json      what it shows: the exhibit itself
 """
 
+import base64
+import hashlib
+import importlib.resources
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import numpy as np
+from markupsafe import Markup
 
 from elbax._errors import InputError
 from elbax._files import write_atomically
-from elbax.report.chapter import Chapter, write_plate
-from elbax.report.run import run_chapter
-from elbax.report.study import study_chapter
+from elbax.exhibits import Chapter, Exhibit, ImagesExhibit, Section, TableExhibit
+from elbax.report import figures, tables
+from elbax.runs.chapter import chapter_of, together
+from elbax.runs.read import read
+from elbax.runs.snr_exhibits import exhibits_of
+from elbax.studies.chapter import study_chapter
 
 
 def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     """Write `report.html` and `figures/`, from result files alone.
 
-    The same files give the same bytes. Each file is written whole or not at all.
+    The same files give the same bytes. Each file is written whole or not at all. Several folders of
+    runs begin with a chapter that has all of them on the same axes.
 
     Args:
         folders: what `elbax evaluate`, `compare` or `reproduce` wrote; one chapter each.
@@ -35,22 +49,68 @@ def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     """
     if not folders:
         raise InputError("expected at least one folder to report on; got none.")
-    read = [Path(folder) for folder in folders]
-    if len({folder.resolve() for folder in read}) < len(read):
+    paths = [Path(folder) for folder in folders]
+    if len({folder.resolve() for folder in paths}) < len(paths):
         raise InputError("expected different folders to report on; one of them is given twice.")
-    chapters = [
-        study_chapter(folder) if (folder / "study.json").exists() else run_chapter(folder)
-        for folder in read
-    ]
-    target = read[0] if out is None else Path(out)
-    chapters = _told_apart(chapters)
-    html = _render(chapters)
-    for chapter in chapters:
-        for plate in chapter.plates:
-            write_plate(target / "figures", plate)
+    chapters = [_unique(chapter) for chapter in _told_apart(_chapters(paths))]
+    drawn = {
+        exhibit.name: _drawn(exhibit, section)
+        for chapter in chapters
+        for section in chapter.sections
+        for exhibit in section.exhibits
+    }
+    target = paths[0] if out is None else Path(out)
+    html = _render(chapters, drawn)
+    _write_figures(target / "figures", [one for chapter in chapters for one in chapter.exhibits])
     path = target / "report.html"
     write_atomically(path, html.encode())
     return path
+
+
+def _write_figures(folder: Path, exhibits: Sequence[Exhibit]) -> None:
+    """Write the drawings with their numbers; those of an earlier page that are not on it go."""
+    shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
+    for exhibit in shown:
+        figures.save(figures.figure_of(exhibit), folder / f"{exhibit.name}.png")
+        text = _numbers(exhibit, with_images=True)
+        write_atomically(folder / f"{exhibit.name}.json", f"{text}\n".encode())
+    names = {exhibit.name for exhibit in shown}
+    for numbers in folder.glob("*.json"):
+        image = numbers.with_suffix(".png")
+        if numbers.stem not in names and image.exists():
+            numbers.unlink()
+            image.unlink()
+
+
+def write_snr(content: dict[str, Any], folder: Path) -> list[Path]:
+    """Write snr.json and its figures into `folder`; the files written.
+
+    Everything is drawn before anything is written: a page shows what snr.json holds, so that one
+    which cannot be drawn would break the folder's reports.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False)
+    exhibits = exhibits_of(content)
+    drawn = {one.name: figures.render(figures.figure_of(one), "png") for one in exhibits}
+    write_atomically(folder / "snr.json", f"{text}\n".encode())
+    for name, image in drawn.items():
+        write_atomically(folder / "figures" / f"{name}.png", image)
+    return [folder / "snr.json", *(folder / "figures" / f"{name}.png" for name in drawn)]
+
+
+def _chapters(paths: Sequence[Path]) -> list[Chapter]:
+    """One for each folder; before those of several folders of runs, one of all of them."""
+    runs = {path: read(path) for path in paths if not (path / "study.json").exists()}
+    names = [path.resolve().name for path in runs]
+    if len(set(names)) < len(names):  # told apart by what leads to them
+        names = ["/".join(path.resolve().parts[-2:]) for path in runs]
+    named = dict(zip(runs, names, strict=True))
+    found = [
+        chapter_of(runs[path], named[path]) if path in runs else study_chapter(path)
+        for path in paths
+    ]
+    if len(runs) > 1:
+        found.insert(0, together({named[path]: one for path, one in runs.items()}))
+    return found
 
 
 def _told_apart(chapters: list[Chapter]) -> list[Chapter]:
@@ -63,24 +123,104 @@ def _told_apart(chapters: list[Chapter]) -> list[Chapter]:
         for place, (name, chapter) in enumerate(zip(names, chapters, strict=True))
     ]
     return [
-        replace(
-            chapter,
-            sections=[
-                replace(
-                    section,
-                    name=f"{chapter.name}-{section.name}",
-                    content=replace(section.content, name=f"{chapter.name}-{section.content.name}")
-                    if section.kind == "plate"
-                    else section.content,
-                )
-                for section in chapter.sections
-            ],
-        )
-        for chapter in named
+        replace(one, sections=[_prefixed(section, one.name) for section in one.sections])
+        for one in named
     ]
 
 
-def _render(chapters: list[Chapter]) -> str:
+def _prefixed(section: Section, name: str) -> Section:
+    exhibits = [replace(one, name=f"{name}-{one.name}") for one in section.exhibits]
+    return replace(section, name=f"{name}-{section.name}", exhibits=exhibits)
+
+
+def _unique(chapter: Chapter) -> Chapter:
+    """The chapter with a name for each exhibit that no other has."""
+    seen: dict[str, int] = {}
+
+    def named(exhibit: Exhibit) -> Exhibit:
+        seen[exhibit.name] = count = seen.get(exhibit.name, 0) + 1
+        return exhibit if count == 1 else replace(exhibit, name=f"{exhibit.name}-{count}")
+
+    sections = [
+        replace(one, exhibits=[named(exhibit) for exhibit in one.exhibits])
+        for one in chapter.sections
+    ]
+    return replace(chapter, sections=sections)
+
+
+def _drawn(exhibit: Exhibit, section: Section) -> dict[str, Any]:
+    """What the template shows of an exhibit; a table is not told its section's title again."""
+    if isinstance(exhibit, TableExhibit):
+        return {"table": Markup(tables.to_html(exhibit, titled=exhibit.title != section.title))}
+    figure = figures.figure_of(exhibit)
+    svg = figures.render(figure, "svg", transparent=True)
+    return {
+        "svg": _inline(svg, exhibit),
+        "place": _place(exhibit, section),
+        "image": _link("image/svg+xml", svg),
+        "numbers": _link("application/json", _numbers(exhibit).encode()),
+    }
+
+
+def _place(exhibit: Exhibit, section: Section) -> str:
+    """How wide a figure may be: images as the page, one that is alone wider than one beside."""
+    if isinstance(exhibit, ImagesExhibit):
+        return "whole"
+    others = [one for one in section.exhibits if not isinstance(one, TableExhibit)]
+    return "single" if len(others) == 1 else "beside"
+
+
+def _link(kind: str, content: bytes) -> str:
+    """A file within the page, which is whole wherever it is sent."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _numbers(exhibit: Exhibit, *, with_images: bool = False) -> str:
+    """The exhibit as JSON; images only where they may take their place."""
+    content = exhibit.content()
+    if with_images and (arrays := exhibit.arrays()):
+        content["arrays"] = {
+            name: np.round(array.astype(float), 4).tolist() for name, array in arrays.items()
+        }
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    return re.sub(r"\b(NaN|-?Infinity)\b", "null", text) if "NaN" in text else text
+
+
+def _inline(svg: bytes, exhibit: Exhibit) -> Markup:
+    """An SVG file as an element of a page.
+
+    Without its prolog, namespaces and style sheet, which a page needs none of; with names of its
+    own, for those of two figures would clash; with ink in the color of the page's text; with
+    points that say their values.
+    """
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
+    for group, told in figures.hovers_of(exhibit).items():
+        text = _with_titles(text, group, told)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{exhibit.name}-", text)
+    text = text.replace(figures.INK, "currentColor")
+    alt = escape(f"{exhibit.title}. {exhibit.caption} {exhibit.spoken}")
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{alt}"', 1))
+
+
+def _with_titles(text: str, group: str, told: Sequence[str]) -> str:
+    """Put a title into each marker of a group, in order; browsers show it where one points."""
+    start = text.find(f'<g id="{group}">')
+    if start < 0:
+        return text
+    end = text.index("</g>\n  ", start) if "</g>\n  " in text[start:] else len(text)
+    titles = iter(told)
+    part = re.sub(
+        r"(<use [^>]*)/>",
+        lambda mark: f"{mark[1]}><title>{escape(next(titles, ''))}</title></use>",
+        text[start:end],
+    )
+    return text[:start] + part + text[end:]
+
+
+def _render(chapters: list[Chapter], drawn: dict[str, dict[str, Any]]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("elbax.report"),
         autoescape=True,  # names of runs and data come from outside
@@ -88,4 +228,9 @@ def _render(chapters: list[Chapter]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(chapters=chapters)
+    script = (importlib.resources.files("elbax.report") / "templates/report.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        chapters=chapters, drawn=drawn, script=Markup(script), script_hash=digest
+    )

@@ -1,116 +1,39 @@
-"""The comparison of methods as a table, and the table as text, Markdown or HTML."""
+"""A table as text, Markdown, LaTeX or HTML."""
 
 import html
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from elbax.report import metrics
-from elbax.report.metrics import Metric
-from elbax.report.results import Method, by_method, number, spread
+from elbax.exhibits import NONE, TableExhibit
 
 WIDTH = 80  # columns of a terminal
-NONE = "-"  # a metric that was not measured
 _GAP = "  "  # between two columns of text
 _PROSE = 28  # characters from which a cell is read as a sentence, not as a number
+_SHORT = 18  # up to which a text is not broken
 _LABEL = 36  # the widest method label that leaves room for numbers in WIDTH
+# A number, its decimals, its error: what stands under each other in a column.
+_NUMBER = re.compile(r"([-+]?\d[\d,]*)(\.\d+)?(\s.*)?")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One entry of a table, and whether it is the best of its column."""
-
-    text: str
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table to print; the first column names the rows.
-
-    Attributes:
-        title: one line.
-        columns: one name per column.
-        rows: one tuple of cells per row, as long as `columns`.
-        notes: sentences that belong under the table: units, what +- is, runs left out.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def marked(self) -> bool:
-        """Whether any cell is marked as best."""
-        return any(cell.best for row in self.rows for cell in row)
-
-
-def comparison(results: dict[str, Any]) -> Table:
-    """One row per method: the mean of each metric over seeds, +- their standard deviation.
-
-    A method with a single seed has the standard error over the held-out data in that place, where
-    it is known. Diverged runs are left out and counted in a note; metrics that no run has are
-    left out. The best mean of a column is marked if at least two methods have one; means that
-    print alike are equally good. For gaps the best is the one nearest to 0.
-
-    Args:
-        results: the content of `results.json`.
-    """
-    methods = by_method(results)
-    shown = _measured(metrics.headline(results["evaluation"]["ks"]), results)
-    columns = [
-        _mark([_mean_cell(method, metric) for method in methods], metric) for metric in shown
-    ]
-    names = [Cell(method.label) for method in methods]
-    kind = "Held-out comparison" if results["dataset"].get("held_out", True) else "Comparison"
-    return Table(
-        title=f"{kind} on {results['dataset'].get('name', 'the data')}",
-        columns=("method", *(metric.name for metric in shown)),
-        rows=tuple(zip(names, *columns, strict=True)),
-        notes=(
-            *_units(results, shown),
-            *_plus_minus(methods),
-            *_gaps(shown),
-            *_left_out(methods),
-            *_nonfinite(methods),
-        ),
-    )
-
-
-def runs(results: dict[str, Any]) -> Table:
-    """One row per run, diverged ones included: each metric +- its standard error over the data.
-
-    Args:
-        results: the content of `results.json`.
-    """
-    shown = _measured(metrics.every(results["evaluation"]["ks"]), results)
-    rows = [
-        (
-            Cell(run["name"]),
-            Cell(run["status"]),
-            *(Cell(_by_layer([run], m) or _run_number(run, m)) for m in shown),
-        )
-        for run in results["runs"]
-    ]
-    return Table(
-        title="Each run alone",
-        columns=("run", "status", *(metric.name for metric in shown)),
-        rows=tuple(rows),
-        notes=("± is the standard error over the held-out data; for SSIM, the sd over images.",),
-    )
-
-
-def to_text(table: Table) -> str:
+def to_text(table: TableExhibit) -> str:
     """Plain text within 80 columns: columns that do not fit beside each other go below.
 
-    The best of a column is marked with `*`.
+    What is in bold elsewhere is marked with `*`.
     """
-    # A column without a best has no place for the mark either.
-    marked = [any(row[i].best for row in table.rows) for i in range(len(table.columns))]
-    cells = [[_cut(row[0].text), *map(_marked, row[1:], marked[1:])] for row in table.rows]
+    strong = _strong(table)
+    # A column without a mark has no place for one either.
+    marked = [any((row, col) in strong for row in range(len(table.rows))) for col in _cols(table)]
+    cells = [
+        [_cut(row[0]), *(_marked(row[c], (r, c) in strong, marked[c]) for c in _cols(table)[1:])]
+        for r, row in enumerate(table.rows)
+    ]
     header = [name + " " * place for name, place in zip(table.columns, marked, strict=True)]
     widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
     lines = [*textwrap.wrap(table.title, WIDTH)]
@@ -118,163 +41,130 @@ def to_text(table: Table) -> str:
         body = [_line([line[i] for i in panel], [widths[i] for i in panel]) for line in cells]
         head = _line([header[i] for i in panel], [widths[i] for i in panel])
         lines += ["", head, "-" * max(len(line) for line in [head, *body]), *body]
-    notes = [*table.notes, *_best("*", table)]
+    notes = [note for note in (table.caption, *_notes(table, "*")) if note]
     return "\n".join([*lines, "", *(line for note in notes for line in textwrap.wrap(note, WIDTH))])
 
 
-def _marked(cell: Cell, place: bool) -> str:
-    return cell.text + (" *"[cell.best] if place else "")
+def in_pairs(lines: Sequence[tuple[str, str]]) -> str:
+    """Pairs of sentences within 80 columns, the second under the first."""
+    wrapped = []
+    for first, second in lines:
+        wrapped += textwrap.wrap(first, WIDTH, subsequent_indent="  ")
+        wrapped += textwrap.wrap(second, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(wrapped)
 
 
-def to_markdown(table: Table) -> str:
-    """A GitHub-flavored Markdown table, the best of a column in bold."""
+def to_markdown(table: TableExhibit) -> str:
+    """A GitHub-flavored Markdown table."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
+    strong = _strong(table)
     rows = [
-        [f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text) for cell in row]
-        for row in table.rows
+        [
+            f"**{_escape(cell)}**" if (r, c) in strong else _escape(cell)
+            for c, cell in enumerate(row)
+        ]
+        for r, row in enumerate(table.rows)
     ]
     rule = [":---", *("---:" for _ in table.columns[1:])]
     body = [line([_escape(name) for name in table.columns]), line(rule), *map(line, rows)]
-    notes = [_escape(note) for note in (*table.notes, *_best("Bold", table))]
-    return "\n".join([f"**{_escape(table.title)}**", "", *body, "", *notes])
-
-
-def to_html(table: Table) -> str:
-    """An HTML `<table>` with a caption, and its notes as a list; every text is escaped."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in table.columns)
-    body = "\n".join(f"<tr>{_th(row[0])}{''.join(map(_td, row[1:]))}</tr>" for row in table.rows)
-    notes = "".join(f"<li>{html.escape(n)}</li>" for n in (*table.notes, *_best("Bold", table)))
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.title)}">'
-        f"<table>\n<caption>{html.escape(table.title)}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n"
-        f'<ul class="notes">{notes}</ul>'
+    return "\n".join(
+        [f"**{_escape(table.title)}**", "", *body, "", *map(_escape, _notes(table, "Bold"))]
     )
 
 
-def _measured(columns: list[Metric], results: dict[str, Any]) -> list[Metric]:
-    """Those metrics that at least one run has."""
-    return [
-        metric
-        for metric in columns
-        if any(number(metrics.value(run, metric)) is not None for run in results["runs"])
+def to_latex(table: TableExhibit) -> str:
+    r"""A LaTeX tabular that needs no package; notes as comments.
+
+    >>> print(to_latex(TableExhibit("a", "A_1", "", ("method", "x"), [("VAE", "-1 ± 2")])))
+    % A_1
+    \begin{tabular}{lr}
+    \hline
+    method & x \\
+    \hline
+    VAE & $-1 \pm 2$ \\
+    \hline
+    \end{tabular}
+    <BLANKLINE>
+    """
+    strong = _strong(table)
+    comments = [f"% {' '.join(line.split())}" for line in (table.title, *_notes(table, "Bold"))]
+    head = " & ".join(_escaped(name) for name in table.columns)
+    rows = [
+        " & ".join(
+            _escaped(cell) if c == 0 else _latex_cell(cell, (r, c) in strong)
+            for c, cell in enumerate(row)
+        )
+        for r, row in enumerate(table.rows)
     ]
+    return "\n".join(
+        [
+            *comments,
+            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"\hline",
+            rf"{head} \\",
+            r"\hline",
+            *(rf"{row} \\" for row in rows),
+            r"\hline",
+            r"\end{tabular}",
+            "",
+        ]
+    )
 
 
-def _mean_cell(method: Method, metric: Metric) -> tuple[float | None, str]:
-    """The mean over the finished runs, rounded as printed, and its text."""
-    finished = method.finished
-    over_seeds = spread([metrics.value(run, metric) for run in finished])
-    error = over_seeds.sd
-    if len(finished) == 1:
-        error = number(finished[0].get("standard_errors", {}).get(metric.key))
-    text = _by_layer(finished, metric) or _number(over_seeds.mean, error, metric)
-    return (None if over_seeds.mean is None else round(over_seeds.mean, metric.decimals)), text
-
-
-def _by_layer(runs: Sequence[dict[str, Any]], metric: Metric) -> str | None:
-    """Active units of several layers as "26+7", means over the runs; None for one layer."""
-    if metric.key != "active_units" or not runs:
-        return None
-    layers = [run.get("active_units") for run in runs]
-    if not all(isinstance(counts, list) and len(counts) > 1 for counts in layers):
-        return None
-    means = [spread(counts).mean for counts in zip(*layers, strict=True)]
-    decimals = 0 if len(runs) == 1 else metric.decimals
-    return "+".join(NONE if mean is None else f"{mean:.{decimals}f}" for mean in means)
-
-
-def _mark(column: list[tuple[float | None, str]], metric: Metric) -> list[Cell]:
-    """Mark the best of one column."""
-    scores = [mean if metric.best == "high" or mean is None else -abs(mean) for mean, _ in column]
-    known = [known for known in scores if known is not None]
-    best = max(known) if metric.best and len(known) > 1 else None
-    return [
-        Cell(text, best=best is not None and mine == best)
-        for mine, (_, text) in zip(scores, column, strict=True)
+def to_html(table: TableExhibit, *, titled: bool = True) -> str:
+    """An HTML `<table>` with a caption, if `titled`, and its notes as a list; all is escaped."""
+    strong = _strong(table)
+    columns = [[row[col] for row in table.rows] for col in _cols(table)]
+    prose, pads = (
+        [table.words or _is_prose(column) for column in columns],
+        [_decimals(one) for one in columns],
+    )
+    head = "".join(
+        _th(name, table.meanings.get(name), words)
+        for name, words in zip(table.columns, prose, strict=True)
+    )
+    rows = [
+        "".join(
+            _td(cell, c == 0, prose[c], (r, c) in strong, pads[c]) for c, cell in enumerate(row)
+        )
+        for r, row in enumerate(table.rows)
     ]
-
-
-def _number(value: Any, error: Any, metric: Metric) -> str:
-    value, error = number(value), number(error)
-    if value is None:
-        return NONE
-    decimals = 0 if metric.whole and error is None and value.is_integer() else metric.decimals
-    text = f"{value:z.{decimals}f}"  # z: no "-0.00"
-    return text if error is None else f"{text} ± {error:.{decimals}f}"
-
-
-def _run_number(run: dict[str, Any], metric: Metric) -> str:
-    return _number(metrics.value(run, metric), _run_error(run, metric), metric)
-
-
-def _run_error(run: dict[str, Any], metric: Metric) -> Any:
-    if metric.key == "ssim":
-        return run.get("ssim_sd")
-    return run.get("standard_errors", {}).get(metric.key)
-
-
-def _units(results: dict[str, Any], shown: list[Metric]) -> list[str]:
-    num_data = results["evaluation"].get("num_data")
-    data = f", means over {num_data} held-out data" if num_data is not None else ""
-    others = [m.name for m in shown if m.key in ("active_units", "ess", "ssim")]
-    but = f"; not in nats: {', '.join(others)}" if others else ""
-    return [f"In nats per datum{data}{but}."]
-
-
-def _plus_minus(methods: list[Method]) -> list[str]:
-    counts = {method.label: len(method.finished) for method in methods}
-    single = [label for label, count in counts.items() if count == 1]
-    several = {label: count for label, count in counts.items() if count > 1}
-    notes = []
-    if len(set(several.values())) == 1:
-        notes.append(f"± is the sd over {next(iter(several.values()))} seeds (ddof 1).")
-    elif several:
-        seeds = ", ".join(f"{label} {count}" for label, count in several.items())
-        notes.append(f"± is the sd over seeds (ddof 1): {seeds}.")
-    if single:
-        whose = f" for {', '.join(single)}" if several else ""
-        notes.append(f"One seed{whose}: ± is the standard error over the data, not over seeds.")
-    return notes
-
-
-def _gaps(shown: list[Metric]) -> list[str]:
-    return ["gap_k is IWAE-k minus log p-hat."] * any(m.best == "near 0" for m in shown)
-
-
-def _left_out(methods: list[Method]) -> list[str]:
-    lost = [
-        f"{method.label} {len(method.runs) - len(method.finished)} of {len(method.runs)}"
-        for method in methods
-        if len(method.finished) < len(method.runs)
+    title = html.escape(table.title)
+    parts = [
+        f"<p>{html.escape(table.caption)}</p>" * bool(table.caption),
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">',
+        '<table class="sortable">',
+        f"<caption>{title}</caption>" * titled,
+        f"<thead><tr>{head}</tr></thead>",
+        "<tbody>",
+        *(f"<tr>{row}</tr>" for row in rows),
+        "</tbody>",
+        "</table></div>",
     ]
-    return [f"Diverged runs, left out of the means: {', '.join(lost)}."] if lost else []
+    if notes := _notes(table, "Bold"):
+        told = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+        parts.append(f'<ul class="notes">{told}</ul>')
+    return "\n".join(part for part in parts if part)
 
 
-def _nonfinite(methods: list[Method]) -> list[str]:
-    found = []
-    for method in methods:
-        counts: dict[str, int] = {}
-        for run in method.finished:
-            for metric, count in _counts(run.get("num_nonfinite")).items():
-                counts[metric] = counts.get(metric, 0) + count
-        lost = [f"{count} of {metric}" for metric, count in counts.items() if count]
-        found += [f"{method.label} {', '.join(lost)}"] if lost else []
-    what = "Values that were not finite (NaN or infinite), left out of the means"
-    return [f"{what}: {'; '.join(found)}."] if found else []
+def _cols(table: TableExhibit) -> range:
+    return range(len(table.columns))
 
 
-def _counts(found: dict[str, int] | int | None) -> dict[str, int]:
-    """Values left out, per metric; older results count data left out of every metric."""
-    return found if isinstance(found, dict) else {"every metric": found or 0}
+def _strong(table: TableExhibit) -> set[tuple[int, int]]:
+    return {(row, column) for row, column in table.strong}
 
 
-def _best(mark: str, table: Table) -> list[str]:
-    near = " (for gaps: nearest to 0)" * any(name.startswith("gap_") for name in table.columns)
-    return [f"{mark}: best of its column{near}."] if table.marked else []
+def _notes(table: TableExhibit, mark: str) -> list[str]:
+    """The notes, which speak of bold cells, as this kind of text marks them."""
+    return [re.sub("^Bold", mark, note) for note in table.notes]
+
+
+def _marked(cell: str, strong: bool, place: bool) -> str:
+    return cell + (" *"[strong] if place else "")
 
 
 def _cut(label: str) -> str:
@@ -304,13 +194,64 @@ def _escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|&~])", r"\\\1", " ".join(text.split()))
 
 
-def _th(cell: Cell) -> str:
-    kind = ' class="text"' if len(cell.text) > _PROSE else ""
-    return f'<th scope="row"{kind}>{html.escape(cell.text)}</th>'
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
 
 
-def _td(cell: Cell) -> str:
-    text = html.escape(cell.text)
-    if cell.best:
-        return f'<td class="best"><strong>{text}</strong></td>'
-    return f'<td class="text">{text}</td>' if len(cell.text) > _PROSE else f"<td>{text}</td>"
+def _latex_cell(cell: str, strong: bool) -> str:
+    if cell == NONE:
+        return "--"
+    text = cell.replace("±", r"\pm")
+    numeric = not any(sign.isalpha() for sign in cell)
+    if not numeric:
+        text = _escaped(cell)
+        return rf"\textbf{{{text}}}" if strong else text
+    return rf"$\mathbf{{{text}}}$" if strong else f"${text}$"
+
+
+def _is_prose(cells: Sequence[str]) -> bool:
+    """Whether a column holds words, which stand on the left, rather than numbers."""
+    words = [cell for cell in cells if cell not in ("", NONE)]
+    numbers = sum(bool(_NUMBER.fullmatch(cell)) and len(cell) <= _PROSE for cell in words)
+    return 2 * numbers < len(words)
+
+
+def _decimals(cells: Sequence[str]) -> tuple[int, int]:
+    """The most decimals and the longest error of a column."""
+    found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    return (
+        max((len(match[2] or "") for match in found), default=0),
+        max((len(match[3] or "") for match in found), default=0),
+    )
+
+
+def _th(name: str, meaning: str | None, prose: bool) -> str:
+    kind = ' class="text"' if prose else ""
+    title = f' title="{html.escape(meaning)}"' if meaning else ""
+    return f'<th scope="col"{kind}{title}>{html.escape(name)}</th>'
+
+
+def _td(cell: str, first: bool, prose: bool, strong: bool, pads: tuple[int, int]) -> str:
+    short = prose and len(cell) <= _SHORT
+    kinds = [kind for kind, on in (("text", prose), ("short", short), ("strong", strong)) if on]
+    attribute = f' class="{" ".join(kinds)}"' if kinds else ""
+    text = html.escape(cell) if prose else _aligned(cell, pads)
+    if strong:
+        text = f"<strong>{text}</strong>"
+    tag, scope = ("th", ' scope="row"') if first else ("td", "")
+    return f"<{tag}{scope}{attribute}>{text}</{tag}>"
+
+
+def _aligned(cell: str, pads: tuple[int, int]) -> str:
+    """A number with its decimals and its error filled up, so that points stand under each other."""
+    match = _NUMBER.fullmatch(cell)
+    if match is None:
+        return html.escape(cell)
+    decimals, error = match[2] or "", match[3] or ""
+    # A figure space is as wide as a digit, a punctuation space as a point.
+    filled = decimals or "\u2008" * (pads[0] > 0)
+    filled += "\u2007" * (pads[0] - len(filled))
+    if not pads[1]:
+        return f"{match[1]}{filled}"
+    padded = html.escape(error + "\u2007" * (pads[1] - len(error)))
+    return f'{match[1]}{filled}<span class="error">{padded}</span>'

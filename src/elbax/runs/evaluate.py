@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
-from elbax.evaluation.images import ssim
-from elbax.evaluation.likelihood import Estimate, evaluate, sample_counts
+from elbax.evaluation.images import are_images, ssim
+from elbax.evaluation.likelihood import Estimate, Evaluation, evaluate, sample_counts
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.evaluation.units import active_units
 from elbax.methods import label
@@ -64,9 +65,11 @@ def evaluate_runs(
     entries, pictures, evaluations, similarities = [], [], [], []
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
-        found = evaluate(runs.models[index], x, key=key_of(seed), ks=ks, progress=told)
+        # A few more bounds cost nothing, and a curve against k wants them.
+        whole = evaluate(runs.models[index], x, key=key_of(seed), ks=between(ks), progress=told)
+        found = _only(whole, ks)
         entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
-        entries.append(entry)
+        entries.append(entry | {"curve": _curve(whole)})
         pictures.append(shown)
         evaluations.append(found)
         if similar is not None:
@@ -99,10 +102,38 @@ def evaluate_runs(
         "ess": np.stack([found.ess for found in evaluations]),
     } | ({"ssim": np.stack(similarities)} if similarities else {})
     write_results(runs.path, setting, results, arrays)
-    if len(dataset.event_shape) == 2:
+    if are_images(dataset.event_shape):
         shown = dataset.intensities("test")[:_NUM_SHOWN]
         _write_images(runs.path / "images.npz", shown, pictures, setting)
     return results
+
+
+def between(ks: Sequence[int]) -> tuple[int, ...]:
+    """Sample counts with powers of 4 put where they leave a factor of 2 to those beside them.
+
+    >>> between((1, 64, 5000)), between((1, 5))
+    ((1, 4, 16, 64, 256, 1024, 5000), (1, 5))
+    """
+    powers = [4**n for n in range(1, 16) if min(ks) < 4**n < max(ks)]
+    apart = [p for p in powers if all(max(p, k) >= 2 * min(p, k) for k in ks)]
+    return tuple(sorted({*ks, *apart}))
+
+
+def _only(found: Evaluation, ks: tuple[int, ...]) -> Evaluation:
+    """The bounds of some sample counts alone."""
+    rows = [found.ks.index(k) for k in ks]
+    return replace(found, ks=ks, bounds=found.bounds[rows], finite=found.finite[rows])
+
+
+def _curve(found: Evaluation) -> dict[str, Any]:
+    """IWAE-k against k, means over the data with their standard errors."""
+    estimates = {k: found.estimate(f"iwae_{k}") for k in found.ks}
+    finite = {k: e for k, e in estimates.items() if np.isfinite((e.mean, e.standard_error)).all()}
+    return {
+        "k": list(finite),
+        "mean": [estimate.mean for estimate in finite.values()],
+        "standard_error": [estimate.standard_error for estimate in finite.values()],
+    }
 
 
 def _describe(runs, index, spec, dataset, x, evaluation, seed):
@@ -113,7 +144,7 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
     estimates = {name: evaluation.estimate(name) for name in evaluation.metrics()}
     rebuilt = reconstructions(model, x)
     ssim_sd = similar = None
-    if len(dataset.event_shape) == 2 and min(dataset.event_shape) >= 3:
+    if are_images(dataset.event_shape) and min(dataset.event_shape) >= 3:
         similar = ssim(dataset.intensities("test")[: len(x)], np.clip(rebuilt, 0, 1))
         error = float(similar.std(ddof=1)) if len(similar) > 1 else float("nan")
         estimates["ssim"] = Estimate(float(similar.mean()), error / len(similar) ** 0.5)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
+from elbax.evaluation.paired import CONFIDENCE, Difference, over_seeds, paired
 from elbax.studies.store import FoundRun
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable"
-CONFIDENCE = 0.975  # one-sided; quantiles are Student's where few seeds give the error
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,6 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A mean with its standard error, and how many errors away from 0 is beyond doubt."""
-
-    mean: float
-    error: float
-    limit: float
-    num_seeds: int
-
-
 def difference(more: Sequence[FoundRun], less: Sequence[FoundRun], metric: str) -> Difference:
     """The mean of `metric` over `more` minus that over `less`, paired by seed and datum.
 
@@ -58,43 +48,11 @@ def difference(more: Sequence[FoundRun], less: Sequence[FoundRun], metric: str) 
     pairs = [(run, partners[run.plan.seed]) for run in more if run.ok and run.plan.seed in partners]
     if not pairs:
         return Difference(math.nan, math.nan, math.inf, 0)
-    per_datum = np.stack([_values(a, metric) - _values(b, metric) for a, b in pairs])
-    return _difference(per_datum)
-
-
-def paired(more: Sequence[np.ndarray], less: Sequence[np.ndarray]) -> Difference:
-    """The same for values per datum `[N]` of each seed, in the same order of seeds and data."""
-    return _difference(np.stack(more).astype(np.float64) - np.stack(less).astype(np.float64))
-
-
-def over_seeds(differences: Sequence[float]) -> Difference:
-    """The same for one number per seed; a single seed has no error, and decides nothing."""
-    values, count = np.array(differences, np.float64), len(differences)
-    if count < 2:
-        mean = float(values.mean()) if count else math.nan
-        return Difference(mean, math.nan, math.inf, count)
-    limit = float(scipy.stats.t.ppf(CONFIDENCE, count - 1))
-    return Difference(float(values.mean()), float(values.std(ddof=1) / count**0.5), limit, count)
+    return paired([_values(a, metric) for a, _ in pairs], [_values(b, metric) for _, b in pairs])
 
 
 def _values(run: FoundRun, metric: str) -> np.ndarray:
     return np.asarray(run.per_datum(metric), np.float64)
-
-
-def _difference(per_datum: np.ndarray) -> Difference:
-    """Of values `[seeds, data]`; data that are not finite in every seed are left out."""
-    per_datum = per_datum[:, np.isfinite(per_datum).all(axis=0)]
-    num_seeds, num_data = per_datum.shape
-    if num_data < 2:
-        return Difference(math.nan, math.nan, math.inf, 0)
-    over_data = per_datum.mean(axis=0).std(ddof=1) / num_data**0.5
-    if num_seeds == 1:
-        limit = scipy.stats.t.ppf(CONFIDENCE, num_data - 1)
-        return Difference(float(per_datum.mean()), float(over_data), float(limit), 1)
-    over_seeds = per_datum.mean(axis=1).std(ddof=1) / num_seeds**0.5
-    limit = scipy.stats.t.ppf(CONFIDENCE, num_seeds - 1)
-    error = float(np.hypot(over_data, over_seeds))
-    return Difference(float(per_datum.mean()), error, float(limit), num_seeds)
 
 
 def above(
@@ -145,14 +103,12 @@ def ordered(claim: str, found: Difference, *, published: float | None = None) ->
     if not math.isfinite(found.error):
         reason = "one seed gives no error of a curve"
         return Verdict(claim, published, found.mean, None, NOT_TESTABLE, reason)
-    reach = found.limit * found.error
     seeds = f"{found.num_seeds} seed{'s' if found.num_seeds > 1 else ''}"
-    if abs(found.mean) <= reach:
-        verdict, reason = NOT_TESTABLE, f"within {found.limit:.1f} standard errors of 0, {seeds}"
-    elif found.mean > 0:
-        verdict, reason = REPRODUCED, f"beyond {found.limit:.1f} standard errors, {seeds}"
+    reason = f"z = {found.z:+.1f}, decisive beyond {found.limit:.1f}; {seeds}"
+    if not found.is_resolved:
+        verdict = NOT_TESTABLE
     else:
-        verdict, reason = NOT_REPRODUCED, f"the other way, beyond the error, {seeds}"
+        verdict = REPRODUCED if found.mean > 0 else NOT_REPRODUCED
     if found.num_seeds == 1:
         reason += "; how training varies between seeds is not in the error"
     return Verdict(claim, published, found.mean, found.error, verdict, reason)

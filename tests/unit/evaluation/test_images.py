@@ -56,6 +56,18 @@ def test_ssim_agrees_with_scikit_image_to_five_decimals(kind, shape):
     np.testing.assert_allclose(ssim(x, y), oracle(x, y), atol=5e-6, rtol=0)
 
 
+def test_ssim_of_colors_is_scikit_image_s_mean_over_channels():
+    x, y = pairs("noisy", (16, 13, 3))
+    expected = [
+        structural_similarity(
+            a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1,
+            channel_axis=2,
+        )
+        for a, b in zip(x.astype(np.float64), y.astype(np.float64), strict=True)
+    ]  # fmt: skip
+    np.testing.assert_allclose(ssim(x, y), expected, atol=5e-6, rtol=0)
+
+
 @pytest.mark.parametrize(("shape", "window"), [((8, 8), 7), ((10, 28), 9), ((5, 5), 5)])
 def test_small_images_take_the_largest_odd_window_that_fits(shape, window):
     x, y = pairs("noisy", shape)
@@ -83,7 +95,7 @@ def test_nan_stays_with_its_image():
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (np.zeros((2, 8, 8)), np.zeros((2, 8, 9)), r"same shape \[N, H, W\]; got \[2, 8, 8\]"),
+        (np.zeros((2, 8, 8)), np.zeros((2, 8, 9)), r"\[N, H, W, 3\]; got \[2, 8, 8\]"),
         (np.zeros((2, 8, 8, 1)), np.zeros((2, 8, 8, 1)), "Drop a channel axis"),
         (np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8)), "got uint8. Divide by 255"),
     ],
@@ -106,3 +118,10 @@ def test_image_grid_places_row_by_row_with_one_pixel_between():
 def test_image_grid_refuses_nothing():
     with pytest.raises(InputError, match="at least one image and one column"):
         image_grid(np.zeros((0, 2, 2), dtype=np.float32), columns=2)
+
+
+def test_image_grid_of_colors_is_that_of_each():
+    images = np.random.default_rng(0).random((5, 4, 3, 3))
+    sheet = image_grid(images, columns=2)
+    for channel in range(3):
+        np.testing.assert_array_equal(sheet[..., channel], image_grid(images[..., channel], 2))

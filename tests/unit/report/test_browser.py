@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from elbax.report.page import write_report
-
-from .test_study import study_dir  # noqa: F401 (a fixture)
+from tests.unit.studies.test_chapter import study_dir  # noqa: F401 (a fixture)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(

@@ -5,221 +5,161 @@ import pytest
 from PIL import Image
 
 from elbax._errors import InputError
-from elbax.report import figures, series
-from elbax.report.results import read
+from elbax.exhibits import (
+    DotsExhibit,
+    HistogramExhibit,
+    ImagesExhibit,
+    LinesExhibit,
+    Panel,
+    TableExhibit,
+    exhibit_of,
+)
+from elbax.report import figures
 
-ALL = ("learning_curves", "bounds_by_k", "reconstructions", "prior_samples")
+NAMES = ("VAE(64)", "IWAE(64)", "$x^{", "_hidden", "<b>&", "名前\nnew line", "long " * 20)
 
 
-def draw(name, run):
-    return getattr(figures, name)(run.results if name == "bounds_by_k" else run)
+def lines_of(names=NAMES, **more):
+    lines = [
+        {"label": name, "x": [1, 2, 30], "y": [1.0 + i, None, 2.0 + i], "error": [0.1] * 3}
+        for i, name in enumerate(names)
+    ]
+    return LinesExhibit("l", "Lines", "c", "epoch", "nats", lines, **more)
 
 
-def texts(figure):
-    return figures.render(figure, "svg").decode()
+def dots_of(names=NAMES):
+    rows = [{"label": name, "values": [-3.0, None, -1.0], "errors": [0.1, None, None]}
+            for name in names]  # fmt: skip
+    return DotsExhibit("d", "Dots", "c", "nats", ["a", "b", "c"], rows)
 
 
-@pytest.mark.parametrize("name", ALL)
+def histogram_of(names=NAMES):
+    panels = [
+        {"title": name, "edges": [0, 1, 2], "mark": 0.5,
+         "lines": [{"label": f"K = {k}", "heights": [k, 2]} for k in (1, 10)]}
+        for name in names
+    ]  # fmt: skip
+    return HistogramExhibit("h", "Histograms", "c", "x", "data", panels, log=True)
+
+
+def images_of(names=NAMES, columns=2, color=False):
+    shape = (4, 3, 3, 3) if color else (4, 3, 3)
+    drawn = np.linspace(-0.1, 1.2, int(np.prod(shape))).reshape(shape)
+    return ImagesExhibit("i", "Images", "c", [Panel(name, drawn, columns) for name in names])
+
+
+ALL = {"lines": lines_of, "dots": dots_of, "histogram": histogram_of, "images": images_of}
+
+
 @pytest.mark.parametrize("kind", ["png", "svg"])
-def test_the_same_results_give_the_same_bytes(run_dir, name, kind):
-    first, second = (figures.render(draw(name, read(run_dir)), kind) for _ in range(2))
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_the_same_exhibit_gives_the_same_bytes(make, kind):
+    first, second = (figures.render(figures.figure_of(make()), kind) for _ in range(2))
     assert first == second
     assert not any(word in first for word in (b"Date", b"date>", b"Matplotlib", b"Software"))
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_every_method_is_named(run_dir, name):
-    svg = texts(draw(name, read(run_dir)))
-    for label in ("VAE(64)", "IWAE(64)", "MIWAE(8, 8)", "PIWAE(8, 8)", "CIWAE(64,"):
-        assert f">{label}" in svg
-
-
-def test_learning_curves_are_mean_and_sd_over_seeds(run_dir):
-    run = read(run_dir)
-    numbers = series.learning_curves(run)
-    assert numbers["metric"] == "iwae_64"
-    curve = numbers["methods"][1]
-    at_ten = [
-        line["iwae_64"]
-        for line in run.metrics
-        if line["epoch"] == 10 and line["run"].startswith("iwae-")
-    ]
-    place = curve["epochs"].index(10)
-    assert curve["mean"][place] == pytest.approx(np.mean(at_ten))
-    assert curve["sd"][place] == pytest.approx(np.std(at_ten, ddof=1))
-    assert curve["num_runs"][place] == 3
-
-
-def test_without_held_out_bounds_the_training_bound_is_drawn_and_said(run_dir):
-    run = read(run_dir)
-    for line in run.metrics:
-        line.pop("iwae_64", None)
-    assert series.learning_curves(run)["metric"] == "bound"
-    assert "training bound" in texts(figures.learning_curves(run))
-
-
-def test_one_method_without_held_out_bounds_turns_all_to_training(run_dir):
-    run = read(run_dir)
-    for line in run.metrics:
-        if line["run"].startswith("vae"):
-            line.pop("iwae_64", None)
-    assert series.learning_curves(run)["metric"] == "bound"
-
-
-def test_an_epoch_trained_twice_counts_once(run_dir):
-    run = read(run_dir)
-    run.metrics.append({"run": "vae-seed0", "epoch": 40, "iwae_64": -1.0})
-    curve = series.learning_curves(run)["methods"][0]
-    assert curve["num_runs"][-1] == 3
-    assert curve["sd"][-1] > 10
-
-
-def test_diverged_and_nonfinite_points_are_left_out(run_dir):
-    run = read(run_dir)
-    run.results["runs"][0]["status"] = "diverged"
-    next(x for x in run.metrics if x["run"] == "vae-seed1" and x["epoch"] == 40)["iwae_64"] = None
-    curve = series.learning_curves(run)["methods"][0]
-    assert curve["num_runs"][-2:] == [2, 1]
-    assert curve["sd"][-1] is None
-    figures.render(figures.learning_curves(run), "png")
-
-
-def test_bounds_end_at_log_p_hat(results):
-    bound = series.bounds_by_k(results)["methods"][0]
-    assert bound["k"] == [1, 64, 5000]
-    values = [run["metrics"]["log_p_hat"] for run in results["runs"][:3]]
-    assert bound["mean"][-1] == pytest.approx(np.mean(values))
-    assert bound["error_is"] == "sd over seeds"
-    assert bound["mean"] == sorted(bound["mean"])
-
-
-def test_bounds_of_one_seed_have_the_standard_error(results):
-    results["runs"] = results["runs"][::3]
-    bound = series.bounds_by_k(results)["methods"][0]
-    assert bound["error"] == [0.31, 0.29, 0.28]
-    assert "standard error over data" in texts(figures.bounds_by_k(results))
-
-
-@pytest.mark.parametrize("ks", [[1], [64, 5000]])
-def test_bounds_of_any_ks(results, ks):
-    results["evaluation"]["ks"] = ks
-    results["runs"][0]["standard_errors"] = {}
-    figures.render(figures.bounds_by_k(results), "png")
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_labels_of_any_kind_are_drawn_as_they_are(run_dir, seeds):
-    run = read(run_dir)
-    names = ["$x^{", "_hidden", "<b>&", "名前\nnew line", "long " * 20]
-    for place, entry in enumerate(run.results["runs"]):
-        entry["label"] = names[place // 3]
-    run.results["runs"] = [e for e in run.results["runs"] if e["seed"] < seeds]
-    for name in ALL:
-        svg = texts(draw(name, run))
-        assert "$x^{" in svg
-        assert "_hidden" in svg
-        assert "&lt;b&gt;&amp;" in svg
-        figures.render(draw(name, run), "png")
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_labels_of_any_kind_are_drawn_as_they_are(make):
+    figure = figures.figure_of(make())
+    svg = figures.render(figure, "svg").decode()
+    for text in ("VAE(64)", "$x^{", "_hidden", "&lt;b&gt;&amp;", "long long"):
+        assert text in svg
+    figures.render(figure, "png")
 
 
 @pytest.mark.parametrize("num", [1, 2, 12])
-def test_any_number_of_methods(run_dir, num):
-    run = read(run_dir)
-    run.results["runs"] = [
-        {**entry, "method": str(place), "label": f"IWAE({place})"}
-        for place, entry in enumerate(run.results["runs"][:num])
-    ]
-    for name in ALL:
-        image = Image.open(io.BytesIO(figures.render(draw(name, run), "png")))
-        assert image.width > 300
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_any_number_of_methods(make, num):
+    figure = figures.figure_of(make([f"IWAE({place})" for place in range(num)]))
+    assert Image.open(io.BytesIO(figures.render(figure, "png"))).width > 300
 
 
-def test_images_shown_are_told(run_dir):
-    run = read(run_dir)
-    run.results["runs"][3]["status"] = "diverged"
-    numbers = series.reconstructions(run)
-    assert numbers["columns"] == 8
-    assert numbers["methods"][1] == {"label": "IWAE(64)", "run": "iwae-seed1", "row": 4}
-    assert series.prior_samples(run)["columns"] == 16
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"log_x": True, "ticks": [1, 30]},
+        {"log_x": True, "log_y": True, "ticks": [1, 30], "floor": [0.1, 0.2]},
+        {"levels": [{"label": "limit", "y": 3.0}]},
+    ],
+    ids=str,
+)
+def test_axes_are_as_the_exhibit_says(more):
+    axes = figures.figure_of(lines_of(**more)).axes[0]
+    assert axes.get_xscale() == ("log" if more.get("log_x") else "linear")
+    assert axes.get_yscale() == ("log" if more.get("log_y") else "linear")
+    if "ticks" in more:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "30"]
 
 
-def test_nan_images_are_drawn(run_dir):
-    run = read(run_dir)
-    assert run.images is not None
-    run.images["samples"][:] = np.nan
-    figures.render(figures.prior_samples(run), "png")
+def test_lines_with_bars_and_theory_say_their_values():
+    line = {"label": "A", "x": [1, 4], "y": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
+    exhibit = LinesExhibit("l", "t", "c", "k", "SNR", [line | {"theory": [1.0, 2.0]}], log_x=True)
+    assert figures.hovers_of(exhibit) == {"hover-0": ["A: 1 at 1", "A: 2 at 4"]}
+    assert b'id="hover-0"' in figures.render(figures.figure_of(exhibit), "svg")
+    assert len(figures.hovers_of(lines_of())["hover-0"]) == 2  # what is missing says nothing
 
 
-def test_nothing_to_draw_is_refused(run_dir):
-    (run_dir / "images.npz").unlink()
-    run = read(run_dir)
-    for draw_images in (figures.reconstructions, figures.prior_samples):
-        with pytest.raises(InputError, match=r"no images\.npz"):
-            draw_images(run)
-    run.metrics.clear()
-    with pytest.raises(InputError, match="nothing to draw"):
-        figures.learning_curves(run)
-    for entry in run.results["runs"]:
-        entry["status"] = "diverged"
-    with pytest.raises(InputError, match="nothing to draw"):
-        figures.bounds_by_k(run.results)
+def test_images_in_color_and_in_rows_are_drawn():
+    for color in (False, True):
+        for columns in (2, 4):
+            figures.render(figures.figure_of(images_of(columns=columns, color=color)), "png")
+    panel = Panel("nan", np.full((2, 3, 3), np.nan), 2)
+    figures.render(figures.figure_of(ImagesExhibit("i", "t", "c", [panel])), "png")
 
 
-def test_save_goes_by_the_file_s_name(run_dir, tmp_path):
-    figure = figures.bounds_by_k(read(run_dir).results)
+def test_nothing_to_draw_is_refused():
+    for exhibit in (
+        lines_of(()),
+        dots_of(()),
+        histogram_of(()),
+        images_of(()),
+        TableExhibit("t", "Table", "", ("a",), [("b",)]),
+    ):
+        with pytest.raises(InputError, match="nothing to draw"):
+            figures.figure_of(exhibit)
+
+
+def test_save_goes_by_the_file_s_name(tmp_path):
+    figure = figures.figure_of(dots_of())
     assert figures.save(figure, tmp_path / "new" / "a.png").read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in figures.save(figure, str(tmp_path / "a.svg")).read_bytes()
     with pytest.raises(InputError, match="png or svg; got 'jpg'"):
         figures.save(figure, tmp_path / "a.jpg")
 
 
-def test_drawing_leaves_matplotlib_s_settings_alone(run_dir):
+def test_drawing_leaves_matplotlib_s_settings_alone():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    figures.learning_curves(read(run_dir))
+    figures.figure_of(lines_of())
     assert dict(mpl.rcParams) == before
 
 
-def test_numbers_that_change_are_drawn_by_method_and_name(tmp_path, results, write_run):
-    lines = []
-    for run in results["runs"]:
-        for epoch in (1, 2):
-            line = {"run": run["name"], "epoch": epoch, "bound": -20.0 + epoch}
-            if run["label"].startswith("CIWAE"):
-                line |= {"beta": 0.5 - 0.1 * epoch + 0.01 * run["seed"], "kl_weight": epoch / 2}
-            lines.append(line)
-    run = read(write_run(tmp_path / "run", results, metrics=lines))
-    numbers = series.courses(run)
-    assert numbers["name"] == "beta / KL weight"
-    beta, weight = numbers["methods"]
-    assert beta["label"] == "CIWAE(64, β=0.5): beta"
-    np.testing.assert_allclose(beta["mean"], [0.41, 0.31])
-    np.testing.assert_allclose(beta["sd"], [0.01, 0.01])
-    assert weight["mean"] == [0.5, 1.0]
-    assert "KL weight" in texts(figures.courses(run))
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_what_an_exhibit_tells_is_read_back(make):
+    exhibit = make()
+    again = exhibit_of(exhibit.content(), exhibit.arrays())
+    assert again.content() == exhibit.content()
+    assert figures.render(figures.figure_of(again), "svg") is not None
 
 
-def test_runs_without_such_numbers_have_no_such_figure(run_dir):
-    assert series.courses(read(run_dir))["methods"] == []
-    with pytest.raises(InputError, match="no objective of these runs has a number that changes"):
-        figures.courses(read(run_dir))
-
-
-def test_logged_snr_is_drawn_by_method_and_network(tmp_path, results, write_run):
-    lines = [
-        {"run": run["name"], "epoch": epoch, "bound": -20.0, "snr_inference": 0.1 * epoch}
-        for run in results["runs"]
-        for epoch in (2, 4)
-    ]
-    run = read(write_run(tmp_path / "run", results, metrics=lines))
-    numbers = series.snr_curves(run)
-    assert numbers["methods"][0]["label"] == "VAE(64): inference"
-    np.testing.assert_allclose(numbers["methods"][0]["mean"], [0.2, 0.4])
-    assert "VAE(64): inference" in texts(figures.snr_curves(run))
-
-
-def test_runs_that_logged_no_snr_have_no_such_figure(run_dir):
-    assert series.snr_curves(read(run_dir))["methods"] == []
-    with pytest.raises(InputError, match="no run logged its SNR; train with --snr-every"):
-        figures.snr_curves(read(run_dir))
+@pytest.mark.parametrize(
+    ("make", "change", "error"),
+    [
+        (lines_of, lambda c: c["lines"][0].update(y=[1.0]), ValueError),
+        (lines_of, lambda c: c["lines"][0].pop("x"), KeyError),
+        (lines_of, lambda c: c["lines"][0].update(y=["one", "two", "three"]), ValueError),
+        (dots_of, lambda c: c["rows"][0].update(values=[1.0]), ValueError),
+        (histogram_of, lambda c: c["panels"][0].update(edges=[0]), ValueError),
+        (images_of, lambda c: c["panels"][0].update(columns=0), ValueError),
+        (images_of, lambda c: c["panels"][0].update(array="other"), KeyError),
+        (lines_of, lambda c: c.update(kind="film"), KeyError),
+    ],
+)
+def test_what_is_no_exhibit_is_refused(make, change, error):
+    exhibit = make(["A"])
+    content = exhibit.content()
+    change(content)
+    with pytest.raises(error):
+        exhibit_of(content, exhibit.arrays())

@@ -3,14 +3,16 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from elbax._errors import InputError
 from elbax.cli.main import main
-from elbax.report import snr as report
 from elbax.report import tables
+from elbax.report.page import write_snr
 from elbax.runs import snr as snr_runs
 from elbax.runs import snr_study
+from elbax.runs.snr_exhibits import exhibits_of, ratios, slopes
 from elbax.runs.snr_study import LINES, toy_study
 
 CHOSEN = ("IWAE", "ELBO", "DReG", "OVIS 1", "score")
@@ -41,26 +43,38 @@ def test_a_wrong_prediction_fails():
 
 
 def test_table_and_figures_are_written(study, tmp_path):
-    text = tables.to_text(report.slopes(study))
+    text = tables.to_text(slopes(study))
     assert max(map(len, text.splitlines())) <= 80
     assert "DReG" in text
-    files = report.write(study, tmp_path)
-    assert [file.name for file in files] == ["snr.json", "snr.png", "dsnr.png"]
+    files = write_snr(study, tmp_path)
+    names = [file.name for file in files]
+    assert names[0] == "snr.json"
+    assert {"snr-generative.png", "dsnr-inference.png"} <= set(names)
     assert json.loads(files[0].read_text())["lines"] == study["lines"]
     assert all(file.stat().st_size > 1000 for file in files)
 
 
 def test_a_toy_of_one_dimension_has_no_dsnr_and_is_still_written(tmp_path):
-    """One parameter has nothing across its gradient: null in the file, "-" over the panel."""
+    """One parameter has nothing across its gradient: null in the file, and no figure."""
     elbo = [line for line in LINES if line.label == "ELBO"]
     found = toy_study(lines=elbo, sizes=(4,), num_draws=64, num_dimensions=1, batch=4)
     group = found["lines"][0]["groups"]["generative"]
     assert group["dsnr"] == group["dsnr_low"] == group["dsnr_high"] == [None]
     assert found["num_draws"] == [64]
-    written = json.loads(report.write(found, tmp_path)[0].read_text())
+    written = json.loads(write_snr(found, tmp_path)[0].read_text())
     assert written["lines"] == found["lines"]
-    titles = [axes.get_title() for axes in report.ratios(found, "dsnr").axes]
-    assert titles[0] == "generative network: -, fewer than 3 parameters"
+    assert ratios(found, "dsnr", "generative") == []
+
+
+def test_no_figure_repeats_a_color_and_theory_has_its_slope(study):
+    for exhibit in exhibits_of(study):
+        assert len(exhibit.lines) <= 8
+    shown = [one for one in exhibits_of(study) if one.name.startswith("snr-inference")]
+    assert sum(len(one.lines) for one in shown) == len(study["lines"])
+    for line in (line for one in shown for line in one.lines):
+        predicted = next(x for x in study["lines"] if x["label"] == line["label"])
+        rise = np.diff(np.log(line["theory"])) / np.diff(np.log(line["x"]))
+        np.testing.assert_allclose(rise, predicted["groups"]["inference"]["predicted"])
 
 
 @pytest.mark.parametrize("sizes", [(), (2, 4), (4, 10)])
@@ -89,7 +103,7 @@ def test_a_trained_run_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert {"generative/decoder.logits", "inference/encoder.scale"} <= set(groups)
     assert [entry["k"] for entry in content["histograms"]] == [1, 1, 10, 10]
     assert all(1 <= value <= 50 for value in content["ess"][0]["ess"])
-    for name in ("snr", "dsnr", "snr-layers", "gradient-histograms", "ess"):
+    for name in ("snr-inference", "dsnr-generative", "snr-layers-k", "gradient-histograms", "ess"):
         assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 1000
 
 

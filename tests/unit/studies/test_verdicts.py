@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from elbax.evaluation.paired import over_seeds, paired
 from elbax.studies import verdicts as v
 
 from .planted import bounds_of, planted, runs
@@ -74,19 +75,19 @@ def test_false_claims_are_rarely_reproduced():
     wrong = 0
     for _ in range(400):
         a, b = rng.normal(size=(2, 3))
-        found = v.over_seeds(list(a - b))
+        found = over_seeds(list(a - b))
         wrong += v.ordered("equal", found).verdict == v.REPRODUCED
     assert wrong <= 10 + 5 * 3.1
     planted = sum(
-        v.ordered("shifted", v.over_seeds(list(rng.normal(size=3) + 20))).verdict == v.REPRODUCED
+        v.ordered("shifted", over_seeds(list(rng.normal(size=3) + 20))).verdict == v.REPRODUCED
         for _ in range(50)
     )
     assert planted >= 45
 
 
 def test_one_seed_of_a_curve_decides_nothing():
-    assert v.ordered("c", v.over_seeds([3.0])).verdict == v.NOT_TESTABLE
-    assert math.isnan(v.over_seeds([]).mean)
+    assert v.ordered("c", over_seeds([3.0])).verdict == v.NOT_TESTABLE
+    assert math.isnan(over_seeds([]).mean)
 
 
 def test_bounds_that_fall_with_k_are_a_violation():
@@ -113,6 +114,6 @@ def test_bounds_over_different_data_are_no_violation():
 
 def test_one_seed_of_few_data_is_judged_by_students_quantile():
     values = np.array([0.1, 0.2, 0.3])
-    found = v.paired([values], [np.zeros(3)])
+    found = paired([values], [np.zeros(3)])
     assert found.limit == pytest.approx(4.302653, rel=1e-6)  # Student's, 2 degrees of freedom
-    assert v.paired([np.array([np.nan, 1.0])], [np.zeros(2)]).num_seeds == 0
+    assert paired([np.array([np.nan, 1.0])], [np.zeros(2)]).num_seeds == 0

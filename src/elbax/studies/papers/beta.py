@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.stats
 
+from elbax.evaluation.paired import CONFIDENCE
 from elbax.exhibits import LinesExhibit, TableExhibit, plus_minus
 from elbax.studies import verdicts as v
 from elbax.studies.papers.common import curve, values
@@ -112,7 +113,7 @@ def _narrower(rule: str, learned: list[FoundRun], fixed: list[FoundRun]) -> v.Ve
     if min(len(ours), len(theirs)) < 3:
         return v.Verdict(claim, None, None, None, v.NOT_TESTABLE, "fewer than three runs finished")
     ratio = ours.var(ddof=1) / theirs.var(ddof=1)
-    low, high = scipy.stats.f.ppf([1 - v.CONFIDENCE, v.CONFIDENCE], len(ours) - 1, len(theirs) - 1)
+    low, high = scipy.stats.f.ppf([1 - CONFIDENCE, CONFIDENCE], len(ours) - 1, len(theirs) - 1)
     spread = float(ours.std(ddof=1) - theirs.std(ddof=1))
     reason = f"sd {ours.std(ddof=1):.2f} against {theirs.std(ddof=1):.2f}"
     if low < ratio < high:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from elbax.evaluation.paired import Difference, over_seeds
 from elbax.exhibits import LinesExhibit
 from elbax.studies import verdicts as v
 from elbax.studies.papers import table1
@@ -66,9 +67,9 @@ def _late(runs: list[FoundRun]) -> dict[int, float]:
     return found
 
 
-def _paired(more: dict[int, float], less: dict[int, float]) -> v.Difference:
+def _paired(more: dict[int, float], less: dict[int, float]) -> Difference:
     """By seed; of one seed alone the curves say nothing about the error."""
-    return v.over_seeds([more[seed] - less[seed] for seed in more if seed in less])
+    return over_seeds([more[seed] - less[seed] for seed in more if seed in less])
 
 
 STUDY = Study(

@@ -6,6 +6,7 @@ from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation.images import ssim
 from elbax.evaluation.likelihood import Evaluation, evaluate
+from elbax.evaluation.paired import paired
 from elbax.evaluation.posterior import reconstructions
 from elbax.exhibits import ImagesExhibit, Panel, TableExhibit, plus_minus
 from elbax.methods import label
@@ -89,11 +90,11 @@ def _verdicts(trained: str, name: str, across: dict[str, list[_Across]]) -> list
     return [
         v.ordered(
             f"Trained on {trained}, {iwae} has a higher log p-hat on {name} than {vae}",
-            v.paired([m.log_p_hat for m in across[iwae]], [m.log_p_hat for m in across[vae]]),
+            paired([m.log_p_hat for m in across[iwae]], [m.log_p_hat for m in across[vae]]),
         ),
         v.ordered(
             f"Trained on {trained}, {LABELS[1]} has a higher SSIM on {name} than {vae}",
-            v.paired([m.ssim for m in across[LABELS[1]]], [m.ssim for m in across[vae]]),
+            paired([m.ssim for m in across[LABELS[1]]], [m.ssim for m in across[vae]]),
             published=0.60 - 0.57 if (trained, name) in _PUBLISHED else None,
         ),
     ]

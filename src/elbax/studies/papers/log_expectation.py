@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import scipy.stats
 
+from elbax.evaluation.paired import paired
 from elbax.exhibits import LinesExhibit
 from elbax.studies import verdicts as v
 from elbax.studies.papers.headings import HEADINGS
@@ -89,7 +90,7 @@ def _rise(run: FoundRun) -> v.Verdict:
     """The smallest step of L_k in units of its error over data."""
     ks = run.results["evaluation"]["ks"]
     steps = [
-        v.paired([run.per_datum(f"iwae_{high}")], [run.per_datum(f"iwae_{low}")])
+        paired([run.per_datum(f"iwae_{high}")], [run.per_datum(f"iwae_{low}")])
         for low, high in itertools.pairwise(ks)
     ]
     least = min(steps, key=lambda step: step.mean / step.error)

@@ -2,7 +2,7 @@
 
 from elbax.methods import label
 from elbax.studies import verdicts as v
-from elbax.studies.papers.common import gap_dots, metric_table, on_every_data_set
+from elbax.studies.papers.common import gap_dots, metric_table, of_mnist, on_every_data_set
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study, presets
@@ -65,14 +65,16 @@ def _table(preset: Preset, data: str, of):
     if is_larger:
         report = {name: f"{value:.2f}" for name, value in _REPORT["larger"].items()}
         published = {"log_p_hat": report}
+    source = "the 2021 report, Table 1" if is_larger else "Rainforth et al., Table 1"
+    beside = f"The paper's values are of MNIST after 3280 epochs: {source}."
+    elsewhere = f"{source} is of MNIST: its values are not comparable with these data's."
     return metric_table(
         f"table-{data}",
         f"{data}, {preset.size} model",
-        "The paper's values are of MNIST after 3280 epochs: "
-        + ("the 2021 report, Table 1." if is_larger else "Rainforth et al., Table 1."),
+        beside if data == "mnist" else elsewhere[0].upper() + elsewhere[1:],
         list(of.items()),
         ("iwae_64", "log_p_hat", "gap_64"),
-        published,
+        published if data == "mnist" else {},
     )
 
 
@@ -82,27 +84,28 @@ def _orderings(data: str, of) -> list[v.Verdict]:
     return [
         v.above_all(
             f"{data}: the VAE's gap_64 is the smallest",
-            of[VAE], others, "gap_64", published=-0.47 - -0.72,
+            of[VAE], others, "gap_64", published=of_mnist(data, -0.47 - -0.72),
         ),
         v.above_all(
             f"{data}: IWAE's gap_64 is the largest",
             of[IWAE], [of[name] for name in LABELS[1:]], "gap_64",
-            sign=-1, published=-1.34 - -1.59,
+            sign=-1, published=of_mnist(data, -1.34 - -1.59),
         ),
         v.above_all(
             f"{data}: the VAE has the lowest log p-hat",
-            of[VAE], others, "log_p_hat", sign=-1, published=-85.24 - -86.21,
+            of[VAE], others, "log_p_hat", sign=-1, published=of_mnist(data, -85.24 - -86.21),
         ),
         *(
             v.above(
                 f"{data}: {name}'s IWAE-64 lies above IWAE's",
-                of[name], of[IWAE], "iwae_64", published=iwae_64[name] - iwae_64[IWAE],
+                of[name], of[IWAE], "iwae_64",
+                published=of_mnist(data, iwae_64[name] - iwae_64[IWAE]),
             )
             for name in LABELS[1:5]
         ),
         v.above(
             f"{data}: PIWAE(4,16)'s log p-hat lies above IWAE's",
-            of[LABELS[1]], of[IWAE], "log_p_hat", published=-84.40 - -84.52,
+            of[LABELS[1]], of[IWAE], "log_p_hat", published=of_mnist(data, -84.40 - -84.52),
         ),
     ]  # fmt: skip
 
@@ -128,8 +131,9 @@ def _values(preset: Preset, of) -> list[v.Verdict]:
 
 STUDY = Study(
     *HEADINGS["table1"],
-    claim="At equal cost, methods between the VAE and IWAE give a better IWAE-64 than IWAE: a "
-    "tighter bound trains the inference network worse, and the gap shows it.",
+    claim="At equal cost, methods between the VAE and IWAE give a better IWAE-64 than IWAE, and "
+    "a smaller gap. (That the tighter bound is the cause is for the study of the signal-to-noise "
+    "ratio; here the orderings alone are tested.)",
     presets=presets(30, {"mnist": 3}, {"mnist": 3280, "omniglot": 1000}),
     runs=runs,
     conclude=conclude,

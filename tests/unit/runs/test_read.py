@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from elbax._errors import InputError
-from elbax.report import results as results_module
-from elbax.report.results import Spread, by_method, number, read, spread
+from elbax.runs import read as results_module
+from elbax.runs.read import Spread, by_method, number, read, spread
+from tests.unit.conftest import make_per_datum
 
 
 def test_reads_all_four_files(run_dir, results):
@@ -109,8 +110,24 @@ def test_images_of_other_runs_are_refused(run_dir):
     with pytest.raises(InputError, match=r"'samples' in .* for 15 runs; got 3"):
         read(run_dir)
     np.savez(run_dir / "images.npz", **{**images, "originals": images["originals"][0]})
-    with pytest.raises(InputError, match=r"as floats with 3 axes; got float32\[8, 8\]"):
+    with pytest.raises(InputError, match=r"as floats with 1 axes before .*; got float32\[8, 8\]"):
         read(run_dir)
+
+
+def test_images_in_color_are_read(run_dir):
+    with np.load(run_dir / "images.npz") as archive:
+        images = {name: np.stack([archive[name]] * 3, axis=-1) for name in archive.files}
+    np.savez(run_dir / "images.npz", **images)
+    assert read(run_dir).images["samples"].shape == (15, 16, 8, 8, 3)
+
+
+def test_values_of_another_evaluation_are_left_out(run_dir, results):
+    assert read(run_dir).per_datum is None
+    per_datum = make_per_datum(results)
+    np.savez(run_dir / "per_datum.npz", **per_datum)
+    assert read(run_dir).per_datum["bounds"].shape == (15, 3, 360)
+    np.savez(run_dir / "per_datum.npz", **per_datum | {"bounds": per_datum["bounds"][:, :2]})
+    assert read(run_dir).per_datum is None
 
 
 def test_pickled_images_are_refused(run_dir):

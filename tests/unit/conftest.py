@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 METHODS = {  # label -> (iwae_1, iwae_64, log p-hat)
     "VAE(64)": ("vae(m=64)", -25.9, -24.6, -24.31),
@@ -81,6 +80,8 @@ def make_metrics(results, epochs=40):
 
 
 def make_images(num_runs, num_originals=8, num_samples=16):
+    from sklearn.datasets import load_digits
+
     rng = np.random.default_rng(9)
     digits = (load_digits().images / 16).astype(np.float32)
     originals = digits[:num_originals]
@@ -105,6 +106,23 @@ CONFIG = {
 }
 
 
+def make_per_datum(results, spread=6.0, noise=0.3):
+    """Bounds of every datum whose means are those of the results; data differ more than methods."""
+    rng = np.random.default_rng(10)
+    num_data = results["evaluation"]["num_data"]
+    common = spread * rng.normal(size=num_data)
+    names = ("iwae_1", "iwae_64", "log_p_hat")
+    means = np.array([[run["metrics"][name] for name in names] for run in results["runs"]])
+    own = noise * rng.normal(size=(*means.shape, num_data))
+    values = common - common.mean() + own - own.mean(axis=-1, keepdims=True)
+    bounds = means[..., None] + values
+    return {
+        "bounds": bounds.astype(np.float32),
+        "finite": np.ones(bounds.shape, bool),
+        "ess": np.full((len(bounds), num_data), 400.0, np.float32),
+    }
+
+
 def write(folder, results, metrics=None, config=CONFIG, images="make"):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
@@ -121,6 +139,12 @@ def write(folder, results, metrics=None, config=CONFIG, images="make"):
 @pytest.fixture
 def results():
     return make_results()
+
+
+@pytest.fixture
+def per_datum(results):
+    found = make_per_datum(results)
+    return found | {"finite": found["finite"].all(axis=1)}
 
 
 @pytest.fixture

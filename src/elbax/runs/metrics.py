@@ -1,8 +1,8 @@
-"""Which metrics a report shows, what they are called, and what each one means."""
+"""Which metrics are shown, what they are called, and what each one means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,6 @@ class Metric:
         key: its name in `results.json`.
         name: its name on paper.
         decimals: how many are printed.
-        best: "high" where more is better, "near 0" for gaps, None where it is no score.
         meaning: one sentence for the reader.
         whole: a single run has a whole number, printed without decimals.
     """
@@ -21,9 +20,13 @@ class Metric:
     key: str
     name: str
     decimals: int
-    best: Literal["high", "near 0"] | None
     meaning: str
     whole: bool = False
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a bound on log p(x), or log p-hat."""
+        return self.key.startswith("iwae_") or self.key == "log_p_hat"
 
 
 def bounds(ks: Sequence[int]) -> dict[int, str]:
@@ -68,7 +71,6 @@ def _iwae(k: int) -> Metric:
         key=f"iwae_{k}",
         name=f"IWAE-{k}",
         decimals=2,
-        best="high",
         meaning=f"{what} importance-weighted bound on log p(x) with {k} "
         f"sample{'' if k == 1 else 's'} per datum, averaged over held-out data; higher is better.",
     )
@@ -79,7 +81,6 @@ def _log_p_hat(k: int) -> Metric:
         key="log_p_hat",
         name="log p-hat",
         decimals=2,
-        best="high",
         meaning=f"The estimate of the held-out log-likelihood, which is IWAE-{k}; it still lies "
         "below the truth on average, and higher is better.",
     )
@@ -91,7 +92,6 @@ def _gap(k: int) -> Metric:
         key=f"gap_{k}",
         name=f"gap_{k}",
         decimals=2,
-        best="near 0",
         meaning=f"IWAE-{k} minus log p-hat, {what}: at most 0 up to Monte Carlo error, and near 0 "
         "where the inference network serves its generative network well.",
     )
@@ -102,7 +102,6 @@ def _ess(k: int) -> Metric:
         key="ess",
         name="ESS",
         decimals=1,
-        best="high",
         meaning=f"The effective sample size (sum w)^2 / sum w^2 of the importance weights, out of "
         f"{k}, averaged over held-out data; higher means a posterior approximation that fits.",
     )
@@ -112,7 +111,6 @@ _ACTIVE = Metric(
     key="active_units",
     name="active units",
     decimals=1,
-    best=None,
     meaning="How many latent units the data move: those whose posterior mean has a variance above "
     "0.01 over the data; a count, not a score. Of several layers, that nearest to the data first.",
     whole=True,
@@ -122,7 +120,6 @@ _SSIM = Metric(
     key="ssim",
     name="SSIM",
     decimals=3,
-    best="high",
     meaning="The structural similarity of held-out images with their reconstructions from the "
     "posterior mean, 1 where they are equal.",
 )

@@ -1,4 +1,4 @@
-"""Reads what training and evaluation left in a run directory, and groups runs by method."""
+"""Reads what training and evaluation left in a run folder, and groups runs by method."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elbax._errors import InputError
+from elbax.evaluation.images import are_images
 from elbax.runs.results import setting_stamp
 
 FORMAT = 1
@@ -24,9 +25,11 @@ class RunResults:
         results: `results.json`: data set, evaluation settings, one entry of metrics per run.
         metrics: `metrics.jsonl`: one entry per run and epoch.
         config: `config.json`: the configuration the runs were trained with.
-        images: `images.npz`, grey levels in [0, 1]: `originals [n, H, W]`,
-            `reconstructions [R, n, H, W]` and `samples [R, m, H, W]`, runs in the order of
-            `results["runs"]`; None where the data are not images.
+        images: `images.npz`, levels in [0, 1]: `originals [n, H, W]` or, in colour,
+            `[n, H, W, 3]`, `reconstructions [R, n, ..]` and `samples [R, m, ..]`, runs in the order
+            of `results["runs"]`; None where the data are not images.
+        per_datum: `per_datum.npz`: `bounds [R, K, N]`, `finite [R, N]`, `ess [R, N]` and perhaps
+            `ssim [R, N]`; None where it does not belong to these results.
         snr: `snr.json`, which `elbax snr` writes; None where it was not measured.
         units: `units.json`, which `elbax evaluate --active-units` writes; None likewise.
     """
@@ -35,8 +38,21 @@ class RunResults:
     metrics: list[dict[str, Any]]
     config: dict[str, Any]
     images: dict[str, np.ndarray] | None
+    per_datum: dict[str, np.ndarray] | None = None
     snr: dict[str, Any] | None = None
     units: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (ddof 1) of one number over seeds.
+
+    `sd` is None for fewer than two values, `mean` for none.
+    """
+
+    mean: float | None
+    sd: float | None
+    count: int
 
 
 @dataclass(frozen=True)
@@ -64,17 +80,16 @@ class Method:
         pairs = zip(self.rows, self.runs, strict=True)
         return next((row for row, run in pairs if run["status"] == "ok"), self.rows[0])
 
+    def mean(self, key: str) -> tuple[float | None, float | None]:
+        """Mean of a metric over the finished runs, and its error.
 
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation (ddof 1) of one number over seeds.
-
-    `sd` is None for fewer than two values, `mean` for none.
-    """
-
-    mean: float | None
-    sd: float | None
-    count: int
+        The error is the sd over seeds (ddof 1) or, of a single run, the standard error over data.
+        """
+        finished = self.finished
+        found = spread([run["metrics"].get(key) for run in finished])
+        if len(finished) == 1:
+            return found.mean, number(finished[0].get("standard_errors", {}).get(key))
+        return found.mean, found.sd
 
 
 def read(run_dir: str | Path) -> RunResults:
@@ -102,6 +117,7 @@ def read(run_dir: str | Path) -> RunResults:
         metrics,
         config,
         images,
+        per_datum=per_datum_or_none(folder, results),
         snr=_measured(folder / "snr.json", "lines", "elbax snr"),
         units=_measured(folder / "units.json", "runs", "elbax evaluate --active-units"),
     )
@@ -253,15 +269,56 @@ def _images(path: Path, num_runs: int, cure: str) -> dict[str, np.ndarray] | Non
             images = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
-    for name, ndim in (("originals", 3), ("reconstructions", 4), ("samples", 4)):
+    for name, axes in (("originals", 1), ("reconstructions", 2), ("samples", 2)):
         array = images.get(name)
-        if array is None or array.ndim != ndim or 0 in array.shape or array.dtype.kind != "f":
+        known = array is not None and array.ndim > axes and are_images(array.shape[axes:])
+        if array is None or not known or 0 in array.shape or array.dtype.kind != "f":
             found = None if array is None else f"{array.dtype}{list(array.shape)}"
+            expected = f"{axes} axes before those of an image [H, W] or [H, W, 3]"
             raise InputError(
-                f"expected '{name}' in '{path}' as floats with {ndim} axes; got {found}; {cure}."
+                f"expected '{name}' in '{path}' as floats with {expected}; got {found}; {cure}."
             )
-        if ndim == 4 and len(array) != num_runs:
+        if axes == 2 and len(array) != num_runs:
             raise InputError(
                 f"expected '{name}' in '{path}' for {num_runs} runs; got {len(array)}; {cure}."
             )
     return images
+
+
+def read_per_datum(folder: Path, results: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of per_datum.npz, if they belong to a folder's results.
+
+    Returns:
+        `bounds [R, K, N]`, `finite [R, N]` (of all bounds of a datum), `ess [R, N]`, `ssim [R, N]`.
+
+    Raises:
+        InputError: they cannot be read, or are of another evaluation.
+    """
+    path, cure = folder / "per_datum.npz", f"run `elbax evaluate {folder}` again"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            known = ("bounds", "finite", "ess", "ssim")
+            arrays = {name: archive[name] for name in known if name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
+    evaluation = results["evaluation"]
+    num_runs, num_data = len(results["runs"]), evaluation.get("num_data")
+    expected = (num_runs, len(evaluation["ks"]), num_data)
+    if "finite" in arrays and arrays["finite"].ndim == 3:  # of every bound; a datum needs them all
+        arrays["finite"] = arrays["finite"].all(axis=1)
+    shapes = {name: array.shape for name, array in arrays.items() if name != "bounds"}
+    fits = "bounds" in arrays and "finite" in arrays and arrays["bounds"].shape == expected
+    if not fits or any(shape != (num_runs, num_data) for shape in shapes.values()):
+        raise InputError(
+            f"expected '{path}' to hold bounds {list(expected)} as its results.json says; got "
+            f"{ {name: list(array.shape) for name, array in arrays.items()} }; {cure}."
+        )
+    return arrays
+
+
+def per_datum_or_none(folder: Path, results: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """The same, or None where there are none that belong: what is shown then has no errors."""
+    try:
+        return read_per_datum(folder, results)
+    except InputError:
+        return None

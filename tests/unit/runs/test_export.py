@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import elbax
-from elbax.report.export import to_latex, write_table, write_values
-from elbax.report.tables import Cell, Table
+from elbax.exhibits import TableExhibit
+from elbax.report.export import write_table
+from elbax.report.tables import to_latex
+from elbax.runs.export import write_values
 
 KS = [1, 4, 16]
 
@@ -122,8 +124,10 @@ def test_the_comparison_as_markdown_and_latex_is_the_table_as_printed(folder, tm
 
 
 def test_what_latex_would_read_as_a_command_is_escaped():
-    row = (Cell("a_b & 50% #1 {x} ~^\\"), Cell("-"), Cell("26+7", best=True), Cell("not testable"))
-    latex = to_latex(Table("100%\nsure", ("method", "gap_1", "units", "verdict"), (row,)))
+    row = ("a_b & 50% #1 {x} ~^\\", "-", "26+7", "not testable")
+    columns = ("method", "gap_1", "units", "verdict")
+    table = TableExhibit("t", "100%\nsure", "", columns, [row], ["Bold: best."], [(0, 2)])
+    latex = to_latex(table)
     assert r"a\_b \& 50\% \#1 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{}" in latex
     assert r"& -- & $\mathbf{26+7}$ & not testable \\" in latex
     assert r"gap\_1" in latex

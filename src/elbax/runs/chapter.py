@@ -1,0 +1,290 @@
+"""What a page says of a run folder: the answer, the comparison, figures, every run, settings."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elbax._version import __version__
+from elbax.exhibits import (
+    Chapter,
+    HistogramExhibit,
+    ImagesExhibit,
+    Panel,
+    Section,
+    TableExhibit,
+    slug,
+)
+from elbax.models.config import ModelConfig
+from elbax.runs import comparison, curves, metrics
+from elbax.runs.read import Method, RunResults, by_method, number, read
+from elbax.runs.snr_exhibits import exhibits_of, slopes
+from elbax.training.config import TrainConfig
+
+_NO_IMAGES = "The run folder holds no images.npz, which only image data have."
+_MOST_ROWS = 8  # runs in one figure of units
+_NUM_REBUILT, _NUM_DRAWN = 10, 25
+
+
+def run_chapter(folder: Path) -> Chapter:
+    """The runs of one folder: what was found, then how.
+
+    Raises:
+        InputError: a result file is missing or not what its name says.
+    """
+    return chapter_of(read(folder), folder.resolve().name)
+
+
+def chapter_of(run_results: RunResults, name: str) -> Chapter:
+    """The same for what was read already."""
+    content = run_results.results
+    table = comparison.comparison(content, run_results.per_datum)
+    data = content["dataset"].get("name", "the data")
+    return Chapter(
+        name=slug(name),
+        title=name if name == data else f"{name}: {data}",
+        answer=comparison.answer(content, run_results.per_datum),
+        lead=[],
+        summary=_summary(content),
+        sections=[
+            Section("comparison", "Comparison", [table]),
+            *_figures(run_results),
+            Section("metrics", "How to read the metrics", [_glossary(content)], folded=True),
+            Section("runs", "Every run", [comparison.runs(content)], folded=True),
+            Section("configuration", "Configuration", [settings(run_results.config)], folded=True),
+            Section("time", "Time and versions", [_times(run_results)], folded=True),
+        ],
+    )
+
+
+def together(named: Mapping[str, RunResults]) -> Chapter:
+    """Several folders on the same axes: how each learned, and what each found."""
+    shared = [set(curves.held_out(one)) for one in named.values()]
+    common = set.intersection(*shared)
+    key = f"iwae_{max(common)}" if common else "bound"
+    rows = [(name, comparison.answer(one.results, one.per_datum)) for name, one in named.items()]
+    return Chapter(
+        name="together",
+        title="Together",
+        answer="",
+        lead=[],
+        summary=[],
+        sections=[
+            Section(
+                "overlay",
+                "Learning curves of all folders",
+                [
+                    curves.overlay(dict(named), key),
+                    TableExhibit("found", "What each folder found", "", ("folder", "found"), rows),
+                ],
+            )
+        ],
+    )
+
+
+def _figures(run_results: RunResults) -> Iterator[Section]:
+    """The figures in the order of the page."""
+    content = run_results.results
+    lines = [curves.learning_curves(run_results), curves.bounds_by_k(content)]
+    shown = [exhibit for exhibit in lines if exhibit.lines]
+    gaps = curves.gaps(content)
+    yield Section("bounds", "Bounds", [*shown, *gaps], "No run finished with an epoch or a bound.")
+    moving = [curves.courses(run_results), curves.snr_curves(run_results)]
+    if known := [exhibit for exhibit in moving if exhibit.lines]:
+        yield Section("training", "While training", known)
+    yield Section("images", "Images", _images(run_results), _NO_IMAGES)
+    if run_results.snr is not None:
+        yield snr_section(run_results.snr)
+    if run_results.units is not None:
+        yield Section("active-units", "Active units", [_units(run_results.units)])
+
+
+def snr_section(content: dict[str, Any], *, with_slopes: bool = True) -> Section:
+    """What `elbax snr` measured."""
+    table = [slopes(content)] if with_slopes else []
+    return Section("snr", "Signal-to-noise ratio", [*table, *exhibits_of(content)])
+
+
+def _images(run_results: RunResults) -> list[ImagesExhibit]:
+    """Reconstructions and samples of each method, by its first finished seed."""
+    images, methods = run_results.images, by_method(run_results.results)
+    if images is None:
+        return []
+    first = images["originals"][:_NUM_REBUILT]
+    columns = len(first)
+    rebuilt = [Panel("originals", first, columns)]
+    rebuilt += [_panel(m, images["reconstructions"], columns, columns) for m in methods]
+    drawn = min(_NUM_DRAWN, images["samples"].shape[1])
+    across = int(np.ceil(drawn**0.5))
+    return [
+        ImagesExhibit(
+            "reconstructions",
+            "Reconstructions",
+            "Held-out images in the first row; below, their reconstructions from the posterior "
+            "mean by the first finished seed of each method.",
+            rebuilt,
+        ),
+        ImagesExhibit(
+            "prior-samples",
+            "Samples from the prior",
+            "Images decoded from draws of the prior, by the first finished seed of each method.",
+            [_panel(method, images["samples"], drawn, across) for method in methods],
+        ),
+    ]
+
+
+def _panel(method: Method, images: np.ndarray, count: int, columns: int) -> Panel:
+    return Panel(method.label, images[method.shown][:count], columns)
+
+
+def _units(units: dict[str, Any]) -> HistogramExhibit:
+    """Which units are active, and what pruning the others changes."""
+    changes = ", ".join(
+        f"{run['name']} {'+'.join(map(str, run['active']))} active, "
+        f"{run['change']:+.3f} ± {run['standard_error']:.3f} nats"
+        for run in units["runs"]
+    )
+    edges = np.linspace(-6, 1, 36)
+    panels = [
+        {
+            "title": f"{run['name']}, layer {layer + 1}: {run['active'][layer]} of {len(found)}",
+            "edges": edges.tolist(),
+            "lines": [{"label": "", "heights": _heights(found, edges)}],
+            "mark": float(np.log10(units["threshold"])),
+        }
+        for run in units["runs"][:_MOST_ROWS]
+        for layer, found in enumerate(run["variances"])
+    ]
+    return HistogramExhibit(
+        "active-units",
+        "Active units",
+        "Variance over held-out data of each unit's posterior mean, by layer; right of the dashed "
+        f"line ({units['threshold']:g}) a unit is active. Without the inactive units log p-hat "
+        f"changes by: {changes}.",
+        "variance of the posterior mean",
+        "units",
+        panels,
+        log=True,
+    )
+
+
+def _heights(variances: list[float], edges: np.ndarray) -> list[int]:
+    """Counts of log10 variances; estimates below 1e-6, negative ones among them, count there."""
+    logs = np.log10(np.maximum(variances, 1e-6)).clip(edges[0], edges[-1])
+    return np.histogram(logs, bins=edges)[0].tolist()
+
+
+def _glossary(content: dict[str, Any]) -> TableExhibit:
+    words = [
+        ("datum", "One image, or one row of a table; values are means over held-out data."),
+        ("fleet", "Runs that share one compiled program, such as the seeds of a method."),
+        (
+            "MIWAE(m,k)",
+            "The mean of m IWAE bounds of k samples each (Rainforth et al. 2018), not the method "
+            "for missing data of that name.",
+        ),
+    ]
+    shown = metrics.every(content["evaluation"]["ks"])
+    rows = [*words, *((metric.name, metric.meaning) for metric in shown)]
+    return TableExhibit("glossary", "How to read the metrics", "", ("word", "meaning"), rows)
+
+
+def settings(config: dict[str, Any]) -> TableExhibit:
+    """The settings of all runs of a folder; those that are not the defaults in bold."""
+    kept = {name: value for name, value in config.items() if name not in ("runs", "format")}
+    rows = list(flat(kept))
+    usual = dict(flat({"model": asdict(ModelConfig()), "train": asdict(TrainConfig())}))
+    strong = [
+        (place, 1)
+        for place, (name, value) in enumerate(rows)
+        if name in usual and value != usual[name]
+    ]
+    return TableExhibit(
+        "configuration",
+        "The settings of every run here",
+        "",
+        ("setting", "value"),
+        rows,
+        ("Bold: not the default.",) if strong else (),
+        strong,
+        words=True,
+    )
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and their values as people write them.
+
+    >>> list(flat({"model": {"hidden": (200, 200), "own": None}}))
+    [('model.hidden', '200, 200'), ('model.own', '-')]
+    """
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value)) or "-"
+    if value is None or value == {}:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def duration(seconds: Any) -> str | None:
+    """Seconds as people say them.
+
+    >>> duration(3 * 3600 + 125.4)
+    '3 h 2 min 5 s'
+    """
+    known = number(seconds)
+    if known is None:
+        return None
+    if known < 60:
+        return f"{known:.1f} s"
+    minutes, rest = divmod(round(known), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours} h " if hours else "") + f"{minutes} min {rest} s"
+
+
+def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
+    data, runs = content["dataset"], content["runs"]
+    shape = " \N{MULTIPLICATION SIGN} ".join(map(str, data.get("event_shape") or []))
+    diverged = sum(run["status"] != "ok" for run in runs)
+    facts = {
+        "training data": data.get("num_train"),
+        "test data": data.get("num_test"),
+        "shape of a datum": shape or None,
+        "binarization": data.get("binarise"),
+        "methods": len(by_method(content)),
+        "runs": f"{len(runs)}, {diverged} diverged" if diverged else len(runs),
+        "epochs": content["training"].get("epochs"),
+    }
+    return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
+
+
+def _times(run_results: RunResults) -> TableExhibit:
+    content = run_results.results
+    training, evaluation = content["training"], content["evaluation"]
+    facts = {
+        "training": duration(training.get("seconds")),
+        "evaluation": duration(evaluation.get("seconds")),
+        "epochs": training.get("epochs"),
+        "optimizer steps": training.get("steps"),
+        "compilations of the training program": training.get("compilations"),
+        "device": training.get("device"),
+        "samples k of the evaluation": ", ".join(map(str, evaluation["ks"])),
+        "elbax, that wrote the results": content.get("elbax", "unknown"),
+        **{f"{k}, at training": v for k, v in (training.get("versions") or {}).items()},
+        "elbax, that wrote this page": __version__,
+    }
+    rows = [(name, str(fact)) for name, fact in facts.items() if fact is not None]
+    return TableExhibit("time", "Time and versions", "", ("what", "value"), rows, words=True)
