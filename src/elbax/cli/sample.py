@@ -16,7 +16,8 @@ from elbax.runs.looks import look
 
 def sample(options: o.Sample) -> Outcome:
     """Show what a run has learned."""
-    from elbax.report import figures
+    from elbax.report.pictures import pictures
+    from elbax.report.style import save
 
     path = Path(options.out)
     if path.suffix not in (".png", ".npy"):
@@ -41,7 +42,7 @@ def sample(options: o.Sample) -> Outcome:
         split=options.split,
     )
     if path.suffix == ".png":
-        figures.save(figures.pictures(panels), path)
+        save(pictures(panels), path)
     else:
         _save_array(path, *[panel.images for panel in panels])
     shapes = {panel.title: list(panel.images.shape) for panel in panels}

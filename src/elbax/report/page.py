@@ -23,7 +23,7 @@ from markupsafe import Markup
 from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.exhibits import Chapter, Exhibit, ImagesExhibit, Section, TableExhibit
-from elbax.report import figures, tables
+from elbax.report import figures, style, tables
 from elbax.runs.chapter import chapter_of, together
 from elbax.runs.read import read
 from elbax.runs.snr_exhibits import exhibits_of
@@ -71,7 +71,7 @@ def _write_figures(folder: Path, exhibits: Sequence[Exhibit]) -> None:
     """Write the drawings with their numbers; those of an earlier page that are not on it go."""
     shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
     for exhibit in shown:
-        figures.save(figures.figure_of(exhibit), folder / f"{exhibit.name}.png")
+        style.save(figures.figure_of(exhibit), folder / f"{exhibit.name}.png")
         text = _numbers(exhibit, with_images=True)
         write_atomically(folder / f"{exhibit.name}.json", f"{text}\n".encode())
     names = {exhibit.name for exhibit in shown}
@@ -90,7 +90,7 @@ def write_snr(content: dict[str, Any], folder: Path) -> list[Path]:
     """
     text = json.dumps(content, indent=1, allow_nan=False)
     exhibits = exhibits_of(content)
-    drawn = {one.name: figures.render(figures.figure_of(one), "png") for one in exhibits}
+    drawn = {one.name: style.render(figures.figure_of(one), "png") for one in exhibits}
     write_atomically(folder / "snr.json", f"{text}\n".encode())
     for name, image in drawn.items():
         write_atomically(folder / "figures" / f"{name}.png", image)
@@ -153,7 +153,7 @@ def _drawn(exhibit: Exhibit, section: Section) -> dict[str, Any]:
     if isinstance(exhibit, TableExhibit):
         return {"table": Markup(tables.to_html(exhibit, titled=exhibit.title != section.title))}
     figure = figures.figure_of(exhibit)
-    svg = figures.render(figure, "svg", transparent=True)
+    svg = style.render(figure, "svg", transparent=True)
     return {
         "svg": _inline(svg, exhibit),
         "place": _place(exhibit, section),
@@ -200,7 +200,7 @@ def _inline(svg: bytes, exhibit: Exhibit) -> Markup:
     for group, told in figures.hovers_of(exhibit).items():
         text = _with_titles(text, group, told)
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{exhibit.name}-", text)
-    text = text.replace(figures.INK, "currentColor")
+    text = text.replace(style.INK, "currentColor")
     alt = escape(f"{exhibit.title}. {exhibit.caption} {exhibit.spoken}")
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{alt}"', 1))
 

@@ -14,7 +14,7 @@ from elbax.exhibits import (
     TableExhibit,
     exhibit_of,
 )
-from elbax.report import figures
+from elbax.report import figures, style
 
 NAMES = ("VAE(64)", "IWAE(64)", "$x^{", "_hidden", "<b>&", "名前\nnew line", "long " * 20)
 
@@ -54,7 +54,7 @@ ALL = {"lines": lines_of, "dots": dots_of, "histogram": histogram_of, "images": 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 def test_the_same_exhibit_gives_the_same_bytes(make, kind):
-    first, second = (figures.render(figures.figure_of(make()), kind) for _ in range(2))
+    first, second = (style.render(figures.figure_of(make()), kind) for _ in range(2))
     assert first == second
     assert not any(word in first for word in (b"Date", b"date>", b"Matplotlib", b"Software"))
 
@@ -62,17 +62,17 @@ def test_the_same_exhibit_gives_the_same_bytes(make, kind):
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 def test_labels_of_any_kind_are_drawn_as_they_are(make):
     figure = figures.figure_of(make())
-    svg = figures.render(figure, "svg").decode()
+    svg = style.render(figure, "svg").decode()
     for text in ("VAE(64)", "$x^{", "_hidden", "&lt;b&gt;&amp;", "long long"):
         assert text in svg
-    figures.render(figure, "png")
+    style.render(figure, "png")
 
 
 @pytest.mark.parametrize("num", [1, 2, 12])
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 def test_any_number_of_methods(make, num):
     figure = figures.figure_of(make([f"IWAE({place})" for place in range(num)]))
-    assert Image.open(io.BytesIO(figures.render(figure, "png"))).width > 300
+    assert Image.open(io.BytesIO(style.render(figure, "png"))).width > 300
 
 
 @pytest.mark.parametrize(
@@ -96,16 +96,16 @@ def test_lines_with_bars_and_theory_say_their_values():
     line = {"label": "A", "x": [1, 4], "y": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
     exhibit = LinesExhibit("l", "t", "c", "k", "SNR", [line | {"theory": [1.0, 2.0]}], log_x=True)
     assert figures.hovers_of(exhibit) == {"hover-0": ["A: 1 at 1", "A: 2 at 4"]}
-    assert b'id="hover-0"' in figures.render(figures.figure_of(exhibit), "svg")
+    assert b'id="hover-0"' in style.render(figures.figure_of(exhibit), "svg")
     assert len(figures.hovers_of(lines_of())["hover-0"]) == 2  # what is missing says nothing
 
 
 def test_images_in_color_and_in_rows_are_drawn():
     for color in (False, True):
         for columns in (2, 4):
-            figures.render(figures.figure_of(images_of(columns=columns, color=color)), "png")
+            style.render(figures.figure_of(images_of(columns=columns, color=color)), "png")
     panel = Panel("nan", np.full((2, 3, 3), np.nan), 2)
-    figures.render(figures.figure_of(ImagesExhibit("i", "t", "c", [panel])), "png")
+    style.render(figures.figure_of(ImagesExhibit("i", "t", "c", [panel])), "png")
 
 
 def test_nothing_to_draw_is_refused():
@@ -122,10 +122,10 @@ def test_nothing_to_draw_is_refused():
 
 def test_save_goes_by_the_file_s_name(tmp_path):
     figure = figures.figure_of(dots_of())
-    assert figures.save(figure, tmp_path / "new" / "a.png").read_bytes()[:4] == b"\x89PNG"
-    assert b"<svg" in figures.save(figure, str(tmp_path / "a.svg")).read_bytes()
+    assert style.save(figure, tmp_path / "new" / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in style.save(figure, str(tmp_path / "a.svg")).read_bytes()
     with pytest.raises(InputError, match="png or svg; got 'jpg'"):
-        figures.save(figure, tmp_path / "a.jpg")
+        style.save(figure, tmp_path / "a.jpg")
 
 
 def test_drawing_leaves_matplotlib_s_settings_alone():
@@ -141,7 +141,7 @@ def test_what_an_exhibit_tells_is_read_back(make):
     exhibit = make()
     again = exhibit_of(exhibit.content(), exhibit.arrays())
     assert again.content() == exhibit.content()
-    assert figures.render(figures.figure_of(again), "svg") is not None
+    assert style.render(figures.figure_of(again), "svg") is not None
 
 
 @pytest.mark.parametrize(
