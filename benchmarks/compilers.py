@@ -18,8 +18,8 @@ import jax
 import numpy as np
 
 import elbax
-from elbax.methods import parse
 from elbax.models.config import PRESETS
+from elbax.spelling import parse
 
 BURDA = elbax.TrainConfig(epochs=1, batch_size=20, schedule="constant", learning_rate=1e-3)
 SMALL = elbax.TrainConfig(epochs=10, schedule="burda", learning_rate=1e-3)

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from elbax import _log_weights as waist
 from elbax._door import checked
 from elbax._errors import InputError
 from elbax._numerics import effective_sample_size
+from elbax._pullbacks import Decoder, Encoder, add, scale, sleep_gradient, times
 from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree, Scalar
 from elbax.courses import plain
-from elbax.models.interface import AbstractGenerative, AbstractInference, Model
+from elbax.models.interface import Model
 from elbax.objectives import Channels, Needs, Objective
 from elbax.rules import Coefficients, Context
 
@@ -197,9 +197,9 @@ def routed(
     """
     # Made once: a compiler would make it anew, draws and all, for each sample that reads it.
     x = jax.lax.optimization_barrier(x)
-    encoder = _Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
+    encoder = Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
     z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
-    decoder = _Decoder(model.generative, x, z, plan)
+    decoder = Decoder(model.generative, x, z, plan.needs, plan.kl_weight)
     log_q = encoder.log_posterior(z)
     if dead is not None:  # in all that follows they are not finite
         log_q = jnp.where(dead, jnp.nan, log_q)
@@ -220,7 +220,7 @@ def routed(
         """(d log w / d z) times coefficients, at fixed parameters."""
         ratio = _ratio(coefficients, cotangent)
         from_posterior = encoder.pull_posterior(-plan.kl_weight * coefficients)[2]
-        return _add(_scale(dz_joint, ratio), from_posterior)
+        return add(scale(dz_joint, ratio), from_posterior)
 
     def of_inference(weights: Coefficients) -> PyTree:
         path = d_log_w(weights.pathwise) if plan.needs.path else None
@@ -229,15 +229,23 @@ def routed(
     inference_gradient = of_inference(inference)
     if plan.needs.prior_path:
         change = decoder.prior_gradient(cotangent, dz_joint, d_log_w(weights[1]))
-        generative_gradient = _add(generative_gradient, _times(channels.follow_prior, change))
+        generative_gradient = add(generative_gradient, times(channels.follow_prior, change))
     if plan.needs.sleep:
-        dreamed = _sleep_gradient(model, jax.random.fold_in(key, _DREAMS), x.shape[0])
-        inference_gradient = _add(inference_gradient, _times(channels.sleep, dreamed))
+        dreamed = sleep_gradient(model, jax.random.fold_in(key, _DREAMS), x.shape[0])
+        inference_gradient = add(inference_gradient, times(channels.sleep, dreamed))
     noise = ()
     if plan.noise is not None:
         noise = of_inference(jax.tree.map(lambda c: share * c, plan.noise(annealed)))
 
-    value = jnp.sum(jnp.where(channels.finite, channels.value, 0)) * share
+    value, info = _told(channels, log_w, noise)
+    return (value, info), Model(generative_gradient, inference_gradient)
+
+
+def _told(channels: Channels, log_w: LogWeights, noise) -> tuple[Array, Info]:
+    """The value over the finite data, NaN for none, and what else is known of the step."""
+    count = jnp.sum(channels.finite)
+    total = jnp.sum(jnp.where(channels.finite, channels.value, 0))
+    value = total * (1 / jnp.maximum(count, 1).astype(log_w.dtype))
     value = jnp.where(count > 0, value, jnp.nan)
     info = Info(
         bound=channels.value,
@@ -249,97 +257,7 @@ def routed(
         log_w=log_w,
         noise=noise,
     )
-    return (value, info), Model(generative_gradient, inference_gradient)
-
-
-class _Encoder:
-    """The inference network run forward on a minibatch, and its three maps to pull back."""
-
-    def __init__(self, inference: AbstractInference, x, keys):
-        self.params, static = eqx.partition(inference, eqx.is_inexact_array)
-
-        def of(function):
-            return lambda params, *args: function(eqx.combine(params, static), *args)
-
-        self.context, self._pull_encode = jax.vjp(lambda p: of(waist.encode)(p, x), self.params)
-        draw = of(lambda i, context: waist.draw(i, context, keys))
-        z, self._pull_draw = jax.vjp(draw, self.params, self.context)
-        self.z = jax.lax.optimization_barrier(z)
-        self._log_posterior = of(waist.log_posterior)
-
-    def log_posterior(self, z: PyTree) -> LogWeights:
-        """Log q(z | x), ready to be pulled back to (parameters, context, z)."""
-        log_q, self.pull_posterior = jax.vjp(self._log_posterior, self.params, self.context, z)
-        return log_q
-
-    def pull(self, dz: PyTree | None, score: LogWeights) -> PyTree:
-        """The gradient from a cotangent of z, if any, and weights of the score."""
-        gradient, context, _ = self.pull_posterior(score)
-        if dz is not None:
-            drawn, drawn_context = self._pull_draw(dz)
-            gradient, context = _add(drawn, gradient), _add(drawn_context, context)
-        (encoded,) = self._pull_encode(context)
-        return _add(encoded, gradient)
-
-
-class _Decoder:
-    """The generative network run forward: log p(x, z), and the same with a weighted prior."""
-
-    def __init__(self, generative: AbstractGenerative, x, z: PyTree, plan: Plan):
-        params, static = eqx.partition(generative, eqx.is_inexact_array)
-        self._params, self._static, self._z = params, static, z
-
-        def joint(params, z):
-            network = eqx.combine(params, static)
-            log_p = waist.log_joint(network, x, z)
-            if not plan.needs.annealed:
-                return log_p, log_p
-            return log_p + (plan.kl_weight - 1) * waist.log_prior(network, z), log_p
-
-        self._kl_weight = plan.kl_weight
-        if plan.needs.path:
-            self.annealed, self.pull, self.log_p = jax.vjp(joint, params, z, has_aux=True)
-            return
-        # Without a path nothing is pulled back to z, which saves the products that would do it.
-        self.annealed, pull, self.log_p = jax.vjp(lambda p: joint(p, z), params, has_aux=True)
-        self.pull = lambda cotangent: (*pull(cotangent), None)
-
-    def prior_gradient(self, cotangent: LogWeights, dz_joint: PyTree, path: PyTree) -> PyTree:
-        """What turns the prior's score gradient, weighted by A, into its pathwise one.
-
-        The score is taken out again, and A d log p(x | z) / dz less `path` goes the way of the
-        prior's own reparameterization.
-        """
-
-        def prior(params, z):
-            return self._kl_weight * waist.log_prior(eqx.combine(params, self._static), z)
-
-        def follow(params):
-            network = eqx.combine(params, self._static)
-            return jax.vmap(jax.vmap(network.follow_prior))(self._z)
-
-        _, pull_prior = jax.vjp(prior, self._params, self._z)
-        score, dz_prior = pull_prior(cotangent)
-        _, pull_follow = jax.vjp(follow, self._params)
-        (gradient,) = pull_follow(_subtract(_subtract(dz_joint, dz_prior), path))
-        return _subtract(gradient, score)
-
-
-def _sleep_gradient(model: Model, key: PRNGKey, num_dreams: int) -> PyTree:
-    """The mean of d log q(z | x) / d phi over draws (x, z) of the generative network."""
-
-    def dream(key):
-        prior_key, data_key = jax.random.split(key)
-        z = model.generative.sample_prior(prior_key)
-        return model.generative.sample_data(z, data_key), z
-
-    x, z = jax.lax.stop_gradient(jax.vmap(dream)(jax.random.split(key, num_dreams)))
-
-    def value(inference):
-        context = waist.encode(inference, x)
-        return jnp.mean(jax.vmap(inference.log_prob)(context, z))
-
-    return eqx.filter_grad(value)(model.inference)
+    return value, info
 
 
 def _raised(model_weight: LogWeights, pathwise: LogWeights) -> LogWeights:
@@ -350,22 +268,3 @@ def _raised(model_weight: LogWeights, pathwise: LogWeights) -> LogWeights:
 
 def _ratio(pathwise: LogWeights, cotangent: LogWeights) -> LogWeights:
     return jnp.where(pathwise == 0, 0, pathwise / jnp.where(cotangent == 0, 1, cotangent))
-
-
-def _scale(z: PyTree, factor: LogWeights) -> PyTree:
-    def scaled(leaf):
-        return leaf * factor.reshape(factor.shape + (1,) * (leaf.ndim - factor.ndim))
-
-    return jax.tree.map(scaled, z)
-
-
-def _times(factor: Array, tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: factor * leaf, tree)
-
-
-def _add(a: PyTree, b: PyTree) -> PyTree:
-    return jax.tree.map(jnp.add, a, b)
-
-
-def _subtract(a: PyTree, b: PyTree) -> PyTree:
-    return jax.tree.map(jnp.subtract, a, b)

@@ -10,9 +10,10 @@ import elbax
 from elbax import bounds
 from elbax._errors import InputError
 from elbax.courses import Ramp
-from elbax.methods import METHODS, describe, label, parse
+from elbax.methods import METHODS
 from elbax.objectives import Objective
 from elbax.rules import RULES, AbstractRule, Coefficients, DReG
+from elbax.spelling import describe, label, parse
 
 # The shape checker looks at one element of a tuple by chance, which strategies should not draw.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")

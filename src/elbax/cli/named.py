@@ -7,7 +7,7 @@ from elbax.cli import options as o
 from elbax.data.dataset import Dataset
 from elbax.models.own import check_named, is_path
 from elbax.runs.load import Runs, load_data_of, load_runs
-from elbax.training.folder import read_config
+from elbax.training.recorded import read_config
 
 
 def own_of(options: o.ModelOptions) -> str | None:

@@ -17,13 +17,13 @@ from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, SNR, snr
-from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
+from elbax.spelling import parse
 from elbax.training.fit import FitResult, Look, Monitor
-from elbax.training.folder import read_config
 from elbax.training.origin import Origin
+from elbax.training.recorded import read_config
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")

@@ -16,11 +16,11 @@ from elbax.evaluation.images import are_images, ssim
 from elbax.evaluation.likelihood import Estimate, Evaluation, evaluate, sample_counts
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.evaluation.units import active_units
-from elbax.methods import label
 from elbax.models.interface import Model
 from elbax.runs.load import Runs, load_data_of
 from elbax.runs.results import setting_of, setting_stamp, write_arrays, write_results
-from elbax.training.folder import read_account
+from elbax.spelling import label
+from elbax.training.recorded import read_account
 from elbax.training.setup import as_dataset
 
 _NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures

@@ -17,12 +17,9 @@ from elbax.models.own import ModelBuilder
 from elbax.runs.data import find
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec
-from elbax.training.folder import (
-    identity_of,
-    load_newest,
-    read_config,
-)
+from elbax.training.folder import load_newest
 from elbax.training.origin import Origin
+from elbax.training.recorded import identity_of, read_config
 from elbax.training.setup import model_builder
 from elbax.training.state import STATUS
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from elbax._files import write_atomically
 from elbax.training import checkpoints
-from elbax.training.folder import json_bytes, newest_checkpoint
+from elbax.training.folder import newest_checkpoint
+from elbax.training.recorded import json_bytes
 
 
 def setting_of(ks: Sequence[int], num_data: int, seed: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 
-from elbax import methods
 from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax.data.dataset import Dataset
@@ -14,6 +13,7 @@ from elbax.evaluation.snr import NETWORKS, layers
 from elbax.models.interface import Model
 from elbax.runs.load import Runs
 from elbax.runs.snr_study import LINES, histograms, line_study
+from elbax.spelling import label
 
 _CONTINUOUS = ("IWAE", "ELBO", "DReG", "STL", "VR-IWAE 0.5")
 _DISCRETE = ("VIMCO", "VIMCO centered", "OVIS 0", "OVIS 1", "RWS", "score")
@@ -87,7 +87,7 @@ def runs_study(
     study["ess"] = []
     for place, (spec, one) in enumerate(zip(runs.specs, runs.models, strict=True)):
         found = evaluate(one, x[:ess_data], key=keys[2], ks=(ess_samples,))
-        entry = {"run": spec.name, "label": methods.label(spec.method), "samples": ess_samples}
+        entry = {"run": spec.name, "label": label(spec.method), "samples": ess_samples}
         study["ess"].append(entry | {"ess": found.ess[found.is_finite("ess")].tolist()})
         told("ESS", (place + 1) / len(runs.specs))
     return study

@@ -14,7 +14,7 @@ from elbax.evaluation.posterior import posterior_means
 from elbax.evaluation.units import unit_variances, which_active
 from elbax.models.pruning import pruned
 from elbax.runs.load import Runs
-from elbax.training.folder import json_bytes
+from elbax.training.recorded import json_bytes
 
 THRESHOLD = 0.01  # Burda et al. 2015, section 5.2
 

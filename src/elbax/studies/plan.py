@@ -10,9 +10,9 @@ import jax
 
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.methods import describe, label, parse
 from elbax.models.build import build
 from elbax.models.config import PRESETS, REFERENCE, ModelConfig
+from elbax.spelling import describe, label, parse
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.setup import new_fleet
 
@@ -23,7 +23,7 @@ class PlannedRun:
 
     Attributes:
         data: the name of a data set, taken as `elbax.load_data` gives it.
-        method: an objective as text, in the spelling of `elbax.methods.describe`.
+        method: an objective as text, in the spelling of `elbax.spelling.describe`.
         seed: of every random stream.
         model: the model's configuration.
         train: the protocol.

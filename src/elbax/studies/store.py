@@ -28,7 +28,8 @@ from elbax.training import checkpoints, metrics
 from elbax.training.claims import FolderInUseError, claimed
 from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, Look, fit
-from elbax.training.folder import identity_of, newest_checkpoint, read_config
+from elbax.training.folder import newest_checkpoint
+from elbax.training.recorded import identity_of, read_config
 
 _MONITORED = 100  # held-out data of the learning curves
 _MONITORED_KS = (64, 512)

@@ -24,7 +24,7 @@ from elbax.studies.plan import PlannedRun
 from elbax.studies.store import Budget, FoundRun, Store, Told
 from elbax.studies.verdicts import Verdict, violations
 from elbax.training.config import TrainConfig
-from elbax.training.folder import json_bytes
+from elbax.training.recorded import json_bytes
 
 PRESETS = ("quick", "standard", "paper")
 

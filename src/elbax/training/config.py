@@ -73,7 +73,7 @@ class RunSpec:
     """One run of a fleet: its method, its seed, and its own learning rate if it has one."""
 
     method: str
-    """An objective, as `elbax.methods.parse` reads it: "piwae(m=8, k=8)"."""
+    """An objective, as `elbax.spelling.parse` reads it: "piwae(m=8, k=8)"."""
     seed: int
     """Seed of every random stream of the run."""
     learning_rate: float | None = None

@@ -20,8 +20,9 @@ from elbax.objectives import Objective
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
-from elbax.training.folder import RunFolder, read_config
+from elbax.training.folder import RunFolder
 from elbax.training.origin import Origin
+from elbax.training.recorded import read_config
 from elbax.training.schedules import learning_rate_factor
 from elbax.training.setup import AnyModel, Objectives, new_fleet
 from elbax.training.state import OK, STATUS

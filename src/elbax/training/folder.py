@@ -1,16 +1,13 @@
 """A run folder: config.json, metrics.jsonl, checkpoints/. One fleet (or one run) each."""
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +17,18 @@ from elbax._errors import CheckpointError, ElbaxWarning
 from elbax._files import remove_parts, write_atomically
 from elbax._types import PyTree
 from elbax._version import __version__
-from elbax.models.config import ModelConfig
 from elbax.training import checkpoints, metrics
-from elbax.training.config import TrainConfig
+from elbax.training.recorded import (
+    completed,
+    differences,
+    identity_of,
+    json_bytes,
+    other_configuration,
+    read_account,
+    without_place,
+)
 
-_PLACE = ("name", "request", "levels")  # what the fingerprint of the data makes unnecessary
 _KEPT = 2  # the newest checkpoint, and one before it in case the newest is damaged later
-_SAID = 4  # settings that the refusal of another configuration names
 
 # What elbax writes into a run folder, beside config.json; somebody's own files may be called so.
 _FILES = ("metrics.jsonl", "training.json", "results.json", "per_datum.npz", "images.npz")
@@ -76,10 +78,9 @@ class RunFolder:
             return False
         if not self._is_begun():
             return False
-        begun = _without_place(_completed(existing, self._config))
-        differences = _differences(begun, _without_place(self._config))
-        if differences:
-            raise CheckpointError(_other_configuration(self.path, differences))
+        begun = without_place(completed(existing, self._config))
+        if found := differences(begun, without_place(self._config)):
+            raise CheckpointError(other_configuration(self.path, found))
         if not resume:
             raise CheckpointError(
                 f"folder '{self.path}' already holds these runs; add --resume to go on with them, "
@@ -220,143 +221,16 @@ def load_newest(path: Path, like: PyTree, *, identity: str) -> tuple[Path, list[
     )
 
 
-def _completed(existing: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """An older configuration with what it does not say yet, as it was then.
-
-    Fields of a later version had their defaults. What an objective or a model of the user's own
-    was is not known where it was not recorded; it is then taken to be the same, with a warning.
-    """
-    existing = json.loads(json.dumps(existing))
-    defaults = {"train": asdict(TrainConfig()), "model": asdict(ModelConfig())}
-    for part, values in defaults.items():
-        known = existing.get(part)
-        if isinstance(known, dict) and "custom" not in known and part in config:
-            known_fields = json.loads(json.dumps(values))
-            existing[part] = {k: v for k, v in known_fields.items() if k in config[part]} | known
-    pairs = [(existing.get("model"), config.get("model"), "code")]
-    if isinstance(existing["runs"], list):
-        runs = zip(existing["runs"], config["runs"], strict=False)
-        pairs += [(old, new, "objective") for old, new in runs]
-    for old, new, key in pairs:
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            continue
-        if key in new and key not in old and (key != "code" or "custom" in old):
-            old[key] = new[key]
-            warnings.warn(
-                "this folder does not say what its own model or objective was (it was written by "
-                "an earlier elbax); taking it for the one that is given now.",
-                ElbaxWarning,
-                stacklevel=4,
-            )
-    return existing
-
-
-def _differences(existing: Any, config: Any, at: str = "") -> list[str]:
-    """Settings that differ, with both values: "train.epochs: 200 there, 300 now"."""
-    if isinstance(existing, list) and isinstance(config, list):
-        existing, config = dict(enumerate(existing)), dict(enumerate(config))
-    if isinstance(existing, dict) and isinstance(config, dict):
-        names = list(dict.fromkeys([*existing, *config]))
-        nothing = "nothing"
-        return [
-            difference
-            for name in names
-            for difference in _differences(
-                existing.get(name, nothing), config.get(name, nothing), f"{at}.{name}".strip(".")
-            )
-        ]
-    # As JSON, so that a tuple and a list of the same numbers are the same.
-    same = json.dumps(existing) == json.dumps(config)
-    return [] if same else [f"{at}: {_short(existing)} there, {_short(config)} now"]
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _other_configuration(path: Path, differences: list[str]) -> str:
-    more = len(differences) - _SAID
-    listed = "; ".join(differences[:_SAID]) + (f"; and {more} more" if more > 0 else "")
-    hint = ""
-    if [d for d in differences if not d.startswith("train.epochs:")] == []:
-        hint = (
-            " The schedule runs over the epochs, so a run cannot be lengthened; a new one can "
-            f"start from it (--from {path})."
-        )
-    return (
-        f"folder '{path}' already holds another configuration ({listed}); choose another folder, "
-        f"or resume with that configuration.{hint}"
-    )
-
-
 def _versions() -> dict[str, str]:
     names = ("jax", "equinox", "optax", "numpy")
     found = {name: importlib.metadata.version(name) for name in names}
     return {"elbax": __version__, "python": platform.python_version(), **found}
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The configuration of the runs in a folder.
-
-    Raises:
-        CheckpointError: the folder holds no runs, or its config.json is not readable.
-    """
-    file = path / "config.json"
-    if not file.is_file():
-        raise CheckpointError(
-            f"expected a run folder with a config.json; found none in '{path}'. Train one with "
-            f"`elbax train --out {path}`."
-        )
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read '{file}' ({error}); the file is damaged.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"expected a JSON object in '{file}'; the file is damaged.")
-    return config
-
-
-def read_account(path: Path) -> dict[str, Any]:
-    """What training.json says of the time, device and versions; without what it says wrongly."""
-    try:
-        account = json.loads((path / "training.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    kinds = {"seconds": int | float, "compilations": int, "device": str, "versions": dict}
-    if not isinstance(account, dict):
-        return {}
-    known = {
-        name: account[name]
-        for name, kind in kinds.items()
-        if isinstance(account.get(name), kind) and not isinstance(account[name], bool)
-    }
-    if not 0 <= known.get("seconds", 0) < math.inf:
-        del known["seconds"]
-    return known
-
-
 def newest_checkpoint(path: Path) -> Path | None:
     """The newest checkpoint of a run folder, or None."""
     found = _checkpoints(path)
     return found[-1] if found else None
-
-
-def _without_place(config: Any) -> Any:
-    """A configuration without where its data lie: their fingerprint says which they are."""
-    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
-        return config
-    data = {key: value for key, value in config["data"].items() if key not in _PLACE}
-    return json.loads(json_bytes(config | {"data": data}))
-
-
-def identity_of(config: dict[str, Any]) -> str:
-    """A hash of a configuration; two runs with equal hashes give equal results.
-
-    >>> identity_of({"a": 1}) == identity_of({"a": 2})
-    False
-    """
-    return hashlib.sha256(json_bytes(config)).hexdigest()
 
 
 def _checkpoints(path: Path) -> list[Path]:
@@ -377,8 +251,3 @@ def _checkpoints(path: Path) -> list[Path]:
         ) from error
     known = (name for name in names if name.startswith("step-") and name.endswith(".safetensors"))
     return [folder / name for name in sorted(known)]
-
-
-def json_bytes(value: Any) -> bytes:
-    """A value as readable JSON with sorted keys."""
-    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()

@@ -18,13 +18,13 @@ from elbax._identity import fingerprint
 from elbax.data.checks import check_images, columns, to_float32, warn
 from elbax.data.dataset import Dataset
 from elbax.gradients import check_latents
-from elbax.methods import describe, is_described, parse
 from elbax.models.build import build
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.models.describe import config_of, described
 from elbax.models.interface import Model
 from elbax.models.own import ModelBuilder, check_named, imported, own_builder
 from elbax.objectives import Objective
+from elbax.spelling import describe, is_described, parse
 from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet

@@ -11,7 +11,6 @@ import sys
 import numpy as np
 import pytest
 
-from elbax import methods
 from elbax.cli import train
 from elbax.cli.main import main
 from elbax.cli.parse import parse
@@ -280,7 +279,7 @@ def test_wrong_numbers_leave_a_good_folder_as_it_is(compared, capsys, monkeypatc
 )
 def test_train_takes_a_method_as_compare_does(words, expected):
     text = train._method(parse(["train", *words]))
-    assert methods.describe(methods.parse(text)) == expected
+    assert spelling.describe(spelling.parse(text)) == expected
 
 
 WRONG = {

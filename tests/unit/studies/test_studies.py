@@ -11,9 +11,9 @@ import pytest
 
 from elbax._errors import InputError, RunFailedError
 from elbax.exhibits import plus_minus
-from elbax.methods import describe, parse
 from elbax.models.build import build
 from elbax.models.config import ModelConfig
+from elbax.spelling import describe, parse
 from elbax.studies import papers
 from elbax.studies import study as s
 from elbax.studies import verdicts as v

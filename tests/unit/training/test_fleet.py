@@ -17,7 +17,7 @@ import safetensors.numpy
 
 import elbax
 from elbax import bounds
-from elbax.methods import parse
+from elbax.spelling import parse
 from elbax.training.fleet import Fleet, compiled
 from elbax.training.folder import newest_checkpoint
 from elbax.training.state import DIVERGED, OK, init_key

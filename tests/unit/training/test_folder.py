@@ -13,13 +13,8 @@ import numpy as np
 import pytest
 
 import elbax
-from elbax.training.folder import (
-    RunFolder,
-    identity_of,
-    newest_checkpoint,
-    read_account,
-    read_config,
-)
+from elbax.training.folder import RunFolder, newest_checkpoint
+from elbax.training.recorded import identity_of, read_account, read_config
 
 from .runs import MODEL, binary_images, bits, build, grey_dataset, train
 

@@ -12,8 +12,8 @@ import elbax
 from elbax._errors import InputError
 from elbax.runs.evaluate import _descent
 from elbax.runs.load import load_runs, origin_of
-from elbax.training.folder import identity_of, read_config
 from elbax.training.origin import as_origin
+from elbax.training.recorded import identity_of, read_config
 
 from .runs import MODEL, bits, build, train
 

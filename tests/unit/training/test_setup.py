@@ -9,7 +9,7 @@ import pytest
 
 import elbax
 from elbax._errors import ElbaxWarning
-from elbax.training.folder import read_config
+from elbax.training.recorded import read_config
 
 from .runs import binary_images, build, grey_dataset, tiny, train
 

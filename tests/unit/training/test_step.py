@@ -12,7 +12,7 @@ import elbax
 from elbax import _keys
 from elbax._arrays import named_leaves
 from elbax.data.binarise import binarise_batch
-from elbax.methods import parse
+from elbax.spelling import parse
 from elbax.training.fleet import compiled
 from elbax.training.state import run_key
 

@@ -1,7 +1,7 @@
 """Gradient estimators for discrete latents: a sigmoid belief network under each of them."""
 
-from elbax.methods import label
 from elbax.models.config import SBN
+from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.papers.common import curves_exhibit, metric_table
 from elbax.studies.papers.headings import HEADINGS

@@ -9,7 +9,7 @@ from elbax.evaluation.likelihood import Evaluation, evaluate
 from elbax.evaluation.paired import paired
 from elbax.evaluation.posterior import reconstructions
 from elbax.exhibits import ImagesExhibit, Panel, TableExhibit, plus_minus
-from elbax.methods import label
+from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.papers.common import on_every_data_set
 from elbax.studies.papers.headings import HEADINGS

@@ -1,6 +1,6 @@
 """Rainforth et al. 2018, Table 1, and the 2021 report's Table 1: eight methods at T = 64."""
 
-from elbax.methods import label
+from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.papers.common import gap_dots, metric_table, of_mnist, on_every_data_set
 from elbax.studies.papers.headings import HEADINGS

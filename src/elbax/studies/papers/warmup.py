@@ -1,7 +1,7 @@
 """KL warm-up against none, with one and with two stochastic layers."""
 
 from elbax.exhibits import TableExhibit, plus_minus
-from elbax.methods import label
+from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.papers.common import units, values
 from elbax.studies.papers.headings import HEADINGS
