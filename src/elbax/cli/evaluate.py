@@ -1,6 +1,7 @@
 """`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from elbax._errors import InputError
@@ -42,7 +43,7 @@ def evaluated(
     total = len(runs.specs)
 
     def progress(index: int, done: float) -> None:
-        detail = f"{runs.specs[index].name}, {index + 1} of {total}"
+        detail = f"run {index + 1} of {total}, {runs.specs[index].name}"
         reporter.update("evaluating", (index + done) / total, detail)
 
     results = evaluate_runs(
@@ -58,7 +59,8 @@ def evaluated(
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
         return Outcome({"results": results}, table)
-    page = write_report(runs.path)
+    with reporter.during("drawing the report"):
+        page = write_report(runs.path)
     text = f"{table}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
 
@@ -104,8 +106,8 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
     evaluations = []
     for index, runs in enumerate((first, second)):
 
-        def progress(done: float, index: int = index) -> None:
-            reporter.update("evaluating", (index + done) / 2, f"{index + 1} of 2")
+        def progress(done: float, index: int = index, where: Path = runs.path) -> None:
+            reporter.update("evaluating", (index + done) / 2, f"run {index + 1} of 2, {where}")
 
         key = key_of(settings.seed)
         found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)

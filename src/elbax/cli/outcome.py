@@ -11,7 +11,7 @@ class Outcome(NamedTuple):
     text: str
 
 
-_WIDTH = 80
+WIDTH = 80
 
 
 def hanging(head: str, text: str) -> str:
@@ -22,4 +22,24 @@ def hanging(head: str, text: str) -> str:
           word
     """
     indent = " " * len(head)
-    return textwrap.fill(head + text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(head + text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def cut(line: str, width: int = WIDTH) -> str:
+    """A line that is no wider than a terminal.
+
+    >>> cut("training a run of a long name", 12)
+    'training a …'
+    """
+    return line if len(line) <= width else line[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit one would say it in.
+
+    >>> duration(80), duration(600), duration(9000)
+    ('80 s', '10 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

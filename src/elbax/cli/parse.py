@@ -1,29 +1,24 @@
 """From words to options: tyro does the work, and its complaint becomes one sentence."""
 
 import contextlib
-import dataclasses
 import io
 import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import tyro
 
 from elbax._errors import InputError, unknown
 from elbax._version import __version__
-from elbax.cli.options import COMMANDS, DATA_COMMANDS
+from elbax.cli.described import options_of
+from elbax.cli.help import page_of, page_of_commands, page_of_data
+from elbax.cli.options import COMMANDS, DATA_COMMANDS, Checked
 
-# tyro does not wrap it: every paragraph is a line.
-_DESCRIPTION = """Latent-variable models under multi-sample bounds, in nats per datum.
-
-Start with `elbax compare --epochs 20` (embedded digits, no download).
-
-Version: `elbax --version`.
-"""
 # What tyro says of a choice that is none.
 _CHOICE = r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of (.*)"
-_CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+_CONFIG = (tyro.conf.OmitArgPrefixes,)
+_HELP = ("-h", "--help")
 
 
 def parse(words: Sequence[str]) -> Any:
@@ -39,48 +34,40 @@ def parse(words: Sequence[str]) -> Any:
     """
     words = list(words) or ["--help"]
     if words[0] == "--version":
-        sys.stdout.write(f"elbax {__version__}\n")
-        raise SystemExit(0)
+        _leave(f"elbax {__version__}\n")
     if words[0] == "data":
-        return _parse("elbax data", "Data sets: list, info, fetch.", DATA_COMMANDS, words[1:])
-    return _parse("elbax", _DESCRIPTION, COMMANDS, words)
+        return _parse("elbax data", page_of_data, DATA_COMMANDS, words[1:])
+    return _parse("elbax", page_of_commands, {**COMMANDS, "data": None}, words)
 
 
-def _parse(program: str, description: str, commands: dict[str, type], words: list[str]) -> Any:
-    words = words or ["--help"]
-    if not words[0].startswith("-") and words[0] not in commands:
+def _parse(
+    program: str,
+    page: Callable[[], str],
+    commands: Mapping[str, type[Checked] | None],
+    words: list[str],
+) -> Any:
+    if not words or words[0] in _HELP:
+        _leave(page())
+    command = commands.get(words[0])
+    if command is None:
         raise InputError(unknown("command", words[0], commands))
-    complaint, said = io.StringIO(), io.StringIO()
+    program = f"{program} {words[0]}"
+    if set(words[1:]) & set(_HELP):
+        _leave(page_of(program, command))
+    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(said):
-            return tyro.extras.subcommand_cli_from_dict(
-                commands,
-                prog=program,
-                description=description,
-                args=words,
-                config=_CONFIG,
-                use_underscores=False,
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                command, prog=program, args=words[1:], config=_CONFIG, use_underscores=False
             )
-    except SystemExit as leaving:
-        if leaving.code in (0, None):
-            # The usage names every command, and is wider than a terminal.
-            usage = re.compile(r"^(usage: .*)\{\w+(,\w+)+\}", re.MULTILINE)
-            sys.stdout.write(usage.sub(r"\1COMMAND", said.getvalue()))
-            raise
-        flags = _flags(commands[words[0]]) if words[0] in commands else []
-        sentence = _sentence(complaint.getvalue(), f"{program} {words[0]}", flags)
-        raise InputError(sentence) from None
+    except SystemExit:
+        flags = [option.flag for option in options_of(command) if option.flag]
+        raise InputError(_sentence(complaint.getvalue(), program, flags)) from None
 
 
-def _flags(options: type) -> list[str]:
-    """The options of a command, as they are typed; those of nested groups too."""
-    found = []
-    for option in dataclasses.fields(options):
-        if dataclasses.is_dataclass(option.default_factory):
-            found += _flags(option.default_factory)
-        else:
-            found.append(f"--{option.name.replace('_', '-')}")
-    return found
+def _leave(page: str) -> NoReturn:
+    sys.stdout.write(page)
+    raise SystemExit(0)
 
 
 def _nearest(wrong: str, suggested: str | None, flags: Sequence[str]) -> str | None:

@@ -2,10 +2,12 @@
 
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome
+from elbax.cli.progress import Reporter
 from elbax.report.page import write_report
 
 
 def report(options: o.Report) -> Outcome:
     """Write the page again."""
-    page = write_report(*options.folders, out=options.out)
+    with Reporter() as reporter, reporter.during("drawing the report"):
+        page = write_report(*options.folders, out=options.out)
     return Outcome({"page": str(page)}, f"Report: {page}")

@@ -19,9 +19,10 @@ def measure_snr(options: o.Snr) -> Outcome:
     out = Path(options.out or ("runs/snr-toy" if toy else options.what))
     with Reporter() as reporter:
         content = _toy_snr(options, reporter) if toy else _runs_snr(options, reporter)
-    files = snr_report.write(content, out)
-    if (out / "results.json").exists():
-        files.append(write_report(out))
+        with reporter.during("drawing the report"):
+            files = snr_report.write(content, out)
+            if (out / "results.json").exists():
+                files.append(write_report(out))
     table = tables.to_text(snr_report.slopes(content))
     return Outcome(content | {"files": [str(file) for file in files]}, f"{table}\n\nIn {out}")
 

@@ -21,12 +21,13 @@ from elbax.methods import parse
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
-from elbax.training.fit import FitResult, Look, Monitor
+from elbax.training.fit import FitResult, Look, Monitor, Progress
 from elbax.training.folder import read_config
 from elbax.training.origin import Origin
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
+_FLEET = "a fleet: {} runs in one compiled program"
 _NUM_MONITORED = 500
 _MONITORED_K = 64
 _SNR_DRAWS, _SNR_DATA = 64, 20
@@ -89,7 +90,13 @@ def _fit(
     rates = getattr(options, "learning_rates", ()) or (None,)
     num_runs = len(objectives) * len(rates) * len(options.seeds)
     stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
-    reporter.update(stage, 0.0, "compiling")
+    reporter.update("compiling", 0.0, _FLEET.format(num_runs) if num_runs > 1 else "")
+
+    def told(p: Progress) -> None:
+        reporter.finish("compiling")
+        where = f"epoch {p.epoch + 1} of {p.epochs}"
+        reporter.update(stage, p.step / p.num_steps, where, p.epochs)
+
     return train_in(
         folder,
         objectives,
@@ -103,9 +110,7 @@ def _fit(
         overwrite=options.run.overwrite,
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
-        progress=lambda p: reporter.update(
-            stage, p.step / p.num_steps, f"epoch {p.epoch + 1} of {p.epochs}"
-        ),
+        progress=told,
         fleet_map=options.run.fleet_map,
     )
 

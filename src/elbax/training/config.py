@@ -14,7 +14,7 @@ class TrainConfig:
     """The training protocol: that of Burda et al. 2015, section 5, but for the learning rate.
 
     By default the rate is annealed over however few epochs there are; for the paper's 3280 epochs
-    take `schedule="burda"`.
+    take the schedule burda.
 
     With data, model, objective and seed it decides a run's result.
     """
