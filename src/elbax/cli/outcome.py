@@ -37,7 +37,7 @@ def cut(line: str, width: int = WIDTH) -> str:
 def duration(seconds: float) -> str:
     """A time in the unit one would say it in.
 
-    >>> duration(80), duration(600), duration(9000)
+    >>> duration(80.0), duration(600.0), duration(9000.0)
     ('80 s', '10 min', '2.5 h')
     """
     if seconds < 90:

@@ -90,7 +90,7 @@ def _fit(
     rates = getattr(options, "learning_rates", ()) or (None,)
     num_runs = len(objectives) * len(rates) * len(options.seeds)
     stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
-    reporter.update("compiling", 0.0, _FLEET.format(num_runs) if num_runs > 1 else "")
+    fleet = _FLEET.format(num_runs) if num_runs > 1 else ""
 
     def told(p: Progress) -> None:
         reporter.finish("compiling")
@@ -111,6 +111,7 @@ def _fit(
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
         progress=told,
+        compiling=lambda: reporter.update("compiling", 0.0, fleet),
         fleet_map=options.run.fleet_map,
     )
 

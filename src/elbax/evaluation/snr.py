@@ -41,6 +41,10 @@ class SNR:
         mean: the mean gradient per parameter, `[P]` per network.
         sd: the standard deviation per parameter, `[P]` per network.
         num_draws: how many draws, as asked for.
+
+    >>> ratios = {name: Ratio(0.5, 0.4, 0.6, 0.01, 0.02) for name in (*NETWORKS, "inference/loc")}
+    >>> SNR(ratios, {}, {}, {}, {}, {}, {}, 64)
+    SNR(generative 0.500 ± 0.020, inference 0.500 ± 0.020; ± standard error, 64 draws, 3 groups)
     """
 
     snr: dict[str, Ratio]
@@ -51,6 +55,13 @@ class SNR:
     mean: dict[str, np.ndarray]
     sd: dict[str, np.ndarray]
     num_draws: int
+
+    def __repr__(self) -> str:
+        """The ratios of the networks, rather than the gradients."""
+        found = {name: self.snr[name] for name in NETWORKS if name in self.snr}
+        shown = [f"{name} {r.value:.3f} ± {r.standard_error:.3f}" for name, r in found.items()]
+        about = f"± standard error, {self.num_draws} draws, {len(self.snr)} groups"
+        return f"SNR({', '.join(shown)}; {about})"
 
 
 def snr(

@@ -7,6 +7,7 @@ import tyro
 
 from elbax._checks import check_count, check_real
 from elbax._errors import InputError
+from elbax.cli.described import options_of
 from elbax.models.config import PRESETS
 
 # What stands for a value in `--help`, where a type alone would not say it.
@@ -39,9 +40,20 @@ class Checked:
             value = getattr(self, option.name)
             flag = f"--{option.name.replace('_', '-')}"
             if value == () and option.default != () and option.name not in _MAY_BE_EMPTY:
-                raise InputError(f"expected one value or more after {flag}; got none.")
+                raise InputError(
+                    f"expected one value or more for {self._typed(option.name)}; got none."
+                )
+            if isinstance(value, str) and not value.strip():
+                raise InputError(
+                    f"expected a text for {self._typed(option.name)}; got an empty one."
+                )
             for one in value if isinstance(value, tuple) else (value,):
                 _check(option.name, flag, one)
+
+    def _typed(self, name: str) -> str:
+        """An option as it is typed."""
+        found = next(option for option in options_of(type(self)) if option.name == name)
+        return found.flag or found.value
 
 
 def _check(name: str, flag: str, value: Any) -> None:
