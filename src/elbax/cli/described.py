@@ -73,7 +73,7 @@ def _option(field: Field, hint: Any, holder: type) -> Option:
     flag = f"--{(said['name'] or field.name).replace('_', '-')}"
     if value == "" and field.default is True:
         flag = f"--[no-]{flag[2:]}"
-    declaring = next(one for one in holder.__mro__ if field.name in vars(one)["__annotations__"])
+    declaring = next(one for one in holder.__mro__ if field.name in inspect.get_annotations(one))
     group = next(one for one in holder.__mro__ if key_of(one) == key_of(declaring))
     sentence = _sentences(declaring).get(field.name, "")
     return Option(field.name, None if positional else flag, value, sentence, _default(field), group)

@@ -1,5 +1,7 @@
 """`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,14 @@ from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax.cli import options as o
 from elbax.cli.named import data_of, load_own
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, cut, filled
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import compare, evaluate
+from elbax.evaluation.likelihood import PairedDifference, compare, evaluate
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, are_own
+
+_NAME = 44  # columns of a run's name beside its numbers
 
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
@@ -56,6 +60,7 @@ def evaluated(
         write=are_own(runs, dataset),
     )
     table = tables.to_text(tables.comparison(results))
+    table += f"\n\nA datum is one image or row. {_words(options.ks)}"
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
         return Outcome({"results": results}, table)
@@ -84,12 +89,13 @@ def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter
 
 
 def _units_text(units: dict[str, Any]) -> str:
-    width = max(len(run["name"]) for run in units["runs"])
+    names = [cut(run["name"], _NAME, ending=_NAME // 2) for run in units["runs"]]
+    width = max(map(len, names))
     rows = [
-        f"{run['name']:{width}}  {'+'.join(map(str, run['active'])):>7} of "
+        f"{name:{width}}  {'+'.join(map(str, run['active'])):>7} of "
         f"{'+'.join(str(len(layer)) for layer in run['variances']):<7}  "
         f"{run['change']:+.3f} ± {run['standard_error']:.3f}"
-        for run in units["runs"]
+        for name, run in zip(names, units["runs"], strict=True)
     ]
     heading = "Active units by layer, and log p-hat without the others minus with them, paired:"
     return "\n".join([heading, *rows])
@@ -120,8 +126,19 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
         "differences": [asdict(pair) | {"z": pair.z} for pair in pairs],
     }
     rows = [
-        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {pair.z:+.1f}"
+        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {_z(pair)}"
         for pair in pairs
     ]
-    heading = f"{content['second']} minus {content['first']}, nats per datum, paired over {len(x)}"
-    return Outcome(content, "\n".join([heading, *rows]))
+    names = f"{content['second']} minus {content['first']}"
+    heading = filled(f"{names}, nats per datum (one image or row), paired over {len(x)}")
+    notes = filled("z is the difference in standard errors. " + _words(settings.ks))
+    return Outcome(content, "\n".join([heading, *rows, "", notes]))
+
+
+def _z(pair: PairedDifference) -> str:
+    return "-" if math.isnan(pair.z) else f"{pair.z:+.1f}"
+
+
+def _words(ks: Sequence[int]) -> str:
+    """What the tables' columns are."""
+    return f"log p-hat, the estimate of log p(x), is IWAE-{max(ks)}."

@@ -25,13 +25,26 @@ def hanging(head: str, text: str) -> str:
     return textwrap.fill(head + text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def cut(line: str, width: int = WIDTH) -> str:
+def filled(text: str) -> str:
+    """A sentence within 80 columns; a path stays in one piece."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def cut(line: str, width: int = WIDTH, ending: int = 0) -> str:
     """A line that is no wider than a terminal.
 
-    >>> cut("training a run of a long name", 12)
-    'training a …'
+    Args:
+        line: any text.
+        width: columns.
+        ending: characters of its end to keep, where they tell lines apart.
+
+    >>> cut("training a run of a long name", 12), cut("iwae-k64-dreg-seed0", 12, ending=5)
+    ('training a …', 'iwae-k…seed0')
     """
-    return line if len(line) <= width else line[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    if len(line) <= width:
+        return line
+    end = line[len(line) - ending :]
+    return line[: width - 1 - ending] + "\N{HORIZONTAL ELLIPSIS}" + end
 
 
 def duration(seconds: float) -> str:

@@ -103,7 +103,7 @@ def check_trained(result: FitResult, folder: Path) -> None:
     )
 
 
-def trained_text(result: FitResult, folder: Path) -> str:
+def trained_lines(result: FitResult, folder: Path) -> list[str]:
     """One line per run: its status, and the last bound that was finite."""
     records = metrics.read(folder / "metrics.jsonl")
     lines = []
@@ -117,7 +117,7 @@ def trained_text(result: FitResult, folder: Path) -> str:
     lost = len([status for status in result.status if status != "ok"])
     if lost:
         lines.append(f"{lost} of {len(result.runs)} runs diverged.")
-    return "\n".join(lines)
+    return lines
 
 
 def _link_latest(folder: Path) -> None:
