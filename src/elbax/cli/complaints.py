@@ -8,7 +8,16 @@ from elbax._errors import unknown
 from elbax.cli.described import Option, options_of
 from elbax.cli.options import Checked
 
-_CHOICE = r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of (.*)"
+# What tyro says, the later releases and the earlier ones.
+_CHOICE = (
+    r"invalid choice '(?P<given>.*)' for argument '(?P<flag>--\S+)'\.",
+    r"Argument (?P<flag>--\S+): invalid choice: '(?P<given>.*)' \(choose",
+)
+_NO_VALUE = (
+    r"Missing value for argument '(?P<flag>--[\w-]+)'",
+    r"Argument (?P<flag>--\S+): expected",
+)
+_NO_PLACE = ("Missing from ", "The following arguments are required")
 _KINDS = {"N": "a whole number", "X": "a number", "N ...": "whole numbers", "X ...": "numbers"}
 
 
@@ -23,20 +32,24 @@ def sentence(complaint: str, program: str, command: type[Checked], words: Sequen
     """
     problem = _problem(complaint)
     options = options_of(command)
-    if choice := re.match(_CHOICE, problem):
-        return _unknown_choice(choice[2], choice[1], options)
+    if choice := _match(_CHOICE, problem):
+        return _unknown_choice(choice["flag"], choice["given"], options)
     if problem.startswith("Unrecognized"):
         problem = _unrecognized(problem, program, options, words)
-    elif problem.startswith("Missing from"):
+    elif _match(_NO_PLACE, problem):
         place = next(option for option in options if option.flag is None)
         about = _lower(place.sentence.rstrip("."))
         problem = f"expected {place.value} after `{program}` ({about}); got none"
-    elif missing := re.match(r"Missing value for argument '(--[\w-]+)'", problem):
-        problem = f"expected {_kind(missing[1], options)} after {missing[1]}; got none"
+    elif missing := _match(_NO_VALUE, problem):
+        problem = f"expected {_kind(missing['flag'], options)} after {missing['flag']}; got none"
     elif wrong := re.match(r"Error parsing (\S+?)(?: .*?)?: (.*)", problem):
-        problem = _unparsed(wrong[1], wrong[2], options)
+        problem = _unparsed(wrong[1], wrong[2], options, words)
     ending = "" if problem.endswith("?") else ";"
     return f"{problem.rstrip('.')}{ending} see `{program} --help`."
+
+
+def _match(patterns: Sequence[str], problem: str) -> re.Match[str] | None:
+    return next((found for one in patterns if (found := re.match(one, problem))), None)
 
 
 def _problem(complaint: str) -> str:
@@ -100,14 +113,22 @@ def _flags(options: Sequence[Option]) -> list[str]:
     ]
 
 
-def _unparsed(flag: str, reason: str, options: Sequence[Option]) -> str:
+def _unparsed(flag: str, reason: str, options: Sequence[Option], words: Sequence[str]) -> str:
     """A value that is none of its type; what the options' own checks say is a sentence already."""
     if said := re.match(r"(expected|unknown) ([\w-]+)(.*)", reason):
         known = {option.name: option.flag for option in options}
         return f"{said[1]} {known.get(said[2]) or said[2]}{said[3]}"
-    given = re.search(r"\[('.*')\]$", reason.rstrip("."))
-    got = given[1].replace("', '", " ") if given else "another value"
-    return f"expected {_kind(flag, options)} after {flag}; got {got}"
+    return f"expected {_kind(flag, options)} after {flag}; got '{_given(flag, words)}'"
+
+
+def _given(flag: str, words: Sequence[str]) -> str:
+    """What was typed as the value of an option.
+
+    >>> _given("--seeds", ["--k", "4", "--seeds", "a", "b", "--m", "2"]), _given("--k", ["--k=x"])
+    ('a b', 'x')
+    """
+    typed = " ".join(words).replace(f"{flag}=", f"{flag} ").partition(f"{flag} ")[2]
+    return typed.partition(" --")[0]
 
 
 def _kind(flag: str, options: Sequence[Option]) -> str:

@@ -45,6 +45,8 @@ def test_compare_prints_a_table_and_leaves_a_page(compared):
     assert "VAE(4)" in printed
     assert "log p-hat" in printed
     assert max(map(len, printed.splitlines()[:-1])) <= 80
+    said = "A datum is one image or row. log p-hat, the estimate of log p(x), is IWAE-16."
+    assert printed.count(said) == 1
     for name in ("config.json", "metrics.jsonl", "results.json", "images.npz", "report.html"):
         assert (folder / name).stat().st_size > 0, name
     records = [json.loads(s) for s in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -1,7 +1,6 @@
 """The options of `elbax data list`, `elbax data info` and `elbax data fetch`."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import tyro
 
@@ -23,7 +22,7 @@ class DataInfo(DataDirOptions, OutputOptions):
     Example: elbax data info mnist
     """
 
-    FIRST: ClassVar = ("name", "levels", "data_dir")
+    FIRST = ("name", "levels", "data_dir")
 
     name: tyro.conf.Positional[str]
     """A name that `elbax data list` shows, or the path of an .npy, .npz or folder of images."""
@@ -38,7 +37,7 @@ class DataFetch(OutputOptions):
     Example: elbax data fetch mnist
     """
 
-    FIRST: ClassVar = ("name",)
+    FIRST = ("name",)
 
     name: tyro.conf.Positional[str]
     """A name that `elbax data list` shows."""

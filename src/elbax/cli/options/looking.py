@@ -1,7 +1,7 @@
 """The options of the commands that look at trained runs: evaluate, sample, snr, report, export."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,7 +23,7 @@ class Evaluate(OwnModelOptions, LookedAtOptions, OutputOptions):
     Example: elbax evaluate runs/iwae --ks 1 64 5000
     """
 
-    FIRST: ClassVar = ("folder", "ks", "num_data", "against", "active_units")
+    FIRST = ("folder", "ks", "num_data", "against", "active_units")
 
     folder: tyro.conf.Positional[str]
     """Folder that `elbax train` or `elbax compare` wrote."""
@@ -43,8 +43,8 @@ class Sample(OwnModelOptions, LookedAtOptions, OutputOptions):
     Example: elbax sample runs/iwae --what posterior --out posterior.png
     """
 
-    FIRST: ClassVar = ("folder", "what", "num", "run", "out")
-    REST: ClassVar = "The draws"
+    FIRST = ("folder", "what", "num", "run", "out")
+    REST = "The draws"
 
     folder: tyro.conf.Positional[str]
     """Folder that `elbax train` or `elbax compare` wrote."""
@@ -77,8 +77,8 @@ class Snr(OwnModelOptions, LookedAtOptions, OutputOptions):
     Example: elbax snr toy
     """
 
-    FIRST: ClassVar = ("what", "sizes", "num_draws", "run", "out")
-    REST: ClassVar = "The gradients"
+    FIRST = ("what", "sizes", "num_draws", "run", "out")
+    REST = "The gradients"
 
     what: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="toy|FOLDER")]]
     """toy, or a folder that `elbax train` or `elbax compare` wrote."""
@@ -110,7 +110,7 @@ class Report(OutputOptions):
     Example: elbax report runs/latest runs/reproduce/table1 --out runs/page
     """
 
-    FIRST: ClassVar = ("folders", "out")
+    FIRST = ("folders", "out")
 
     folders: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="FOLDER ...")]]
     """Folders that `elbax evaluate`, `elbax compare` or `elbax reproduce` wrote results into."""
@@ -128,7 +128,7 @@ class Export(OwnModelOptions, DataDirOptions, OutputOptions):
     Example: elbax export runs/latest --out values.csv --table table.tex
     """
 
-    FIRST: ClassVar = ("folder", "out", "table", "latents")
+    FIRST = ("folder", "out", "table", "latents")
 
     folder: tyro.conf.Positional[str]
     """Folder that `elbax evaluate` or `elbax compare` wrote results into."""

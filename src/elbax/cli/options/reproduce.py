@@ -1,7 +1,7 @@
 """The options of `elbax reproduce`."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,8 +18,8 @@ class Reproduce(DataDirOptions, OutputOptions):
     Example: elbax reproduce table1 --preset quick
     """
 
-    FIRST: ClassVar = ("study", "preset", "data", "dry_run", "out")
-    REST: ClassVar = "In place of the preset's"
+    FIRST = ("study", "preset", "data", "dry_run", "out")
+    REST = "In place of the preset's"
 
     study: tyro.conf.Positional[str]
     """A study that `elbax reproduce list` shows; list lists them, all does every one."""

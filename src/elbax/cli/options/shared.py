@@ -1,7 +1,7 @@
 """Options that several commands share; a class is a group of `--help`, under its docstring."""
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -31,8 +31,9 @@ class Checked:
         REST: the heading of those that no group of their own holds.
     """
 
-    FIRST: ClassVar[tuple[str, ...]] = ()
-    REST: ClassVar[str] = "More"
+    # Without an annotation: old releases of tyro take what has one for an option.
+    FIRST = tuple[str, ...]()
+    REST = "More"
 
     def __post_init__(self) -> None:
         """Look at every number, before anything is imported, allocated or written."""

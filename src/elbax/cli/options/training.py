@@ -1,7 +1,7 @@
 """The options of `elbax train` and `elbax compare`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -49,8 +49,8 @@ class Train(ObjectiveOptions):
     Example: elbax train --data mnist --method iwae --k 64 --out runs/iwae
     """
 
-    FIRST: ClassVar = ("data", "model", "method", "epochs", "out")
-    REST: ClassVar = "Seeds, and runs to start from"
+    FIRST = ("data", "model", "method", "epochs", "out")
+    REST = "Seeds, and runs to start from"
 
     method: str = "iwae"
     """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo or rws, alone or as `elbax compare`
@@ -77,8 +77,8 @@ class Compare(Checked):
     Example: elbax compare --methods "vae(64)" "iwae(64)" "miwae(8,8)" --seeds 0 1 2
     """
 
-    FIRST: ClassVar = ("data", "model", "methods", "epochs", "out")
-    REST: ClassVar = "What is compared, beside methods"
+    FIRST = ("data", "model", "methods", "epochs", "out")
+    REST = "What is compared, beside methods"
 
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = (
         "vae(m=64)",
