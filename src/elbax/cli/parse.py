@@ -60,7 +60,7 @@ def _parse(
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
-                command, prog=program, args=words[1:], config=_CONFIG, use_underscores=False
+                command, prog="elbax", args=words[1:], config=_CONFIG, use_underscores=False
             )
     except SystemExit:
         raise InputError(sentence(complaint.getvalue(), program, command, words[1:])) from None

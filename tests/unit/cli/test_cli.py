@@ -294,7 +294,7 @@ WRONG = {
     "no such file": (["train", "--data", "nowhere/x.npy"], "x.npy"),
     "unknown method": (["train", "--method", "iwea"], "did you mean 'iwae'?"),
     "unknown rule": (["train", "--gradient", "drge"], "did you mean 'dreg'?"),
-    "k below one": (["train", "--k", "0"], "elbax: expected --k >= 1; got 0; see"),
+    "k below one": (["train", "--k", "0"], "elbax: expected --k >= 1; got 0"),
     "beta above one": (["train", "--method", "ciwae", "--beta", "2"], "expected beta in [0, 1]"),
     "m where there is none": (
         ["train", "--method", "iwae", "--m", "3"],
@@ -356,7 +356,7 @@ WRONG = {
     "no methods": (["compare", "--methods"], "one value or more for --methods; got none"),
     "no folder at all": (["evaluate"], "expected FOLDER after `elbax evaluate` (folder that"),
     "no study": (["reproduce"], "expected STUDY after `elbax reproduce` (a study that"),
-    "no page": (["report"], "expected one value or more for FOLDER ...; got none"),
+    "no page": (["report"], "expected one folder or more after `elbax report`; got none"),
     "no choice": (["train", "--binarise", "dinamic"], "unknown --binarise 'dinamic'; did you mean"),
     "no schedule": (["train", "--schedule", "cosine"], "unknown --schedule 'cosine'. Known: ann"),
     "no toy": (["snr", "toi"], "expected toy, or a folder that `elbax train` wrote"),

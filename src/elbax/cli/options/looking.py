@@ -112,7 +112,9 @@ class Report(OutputOptions):
 
     FIRST = ("folders", "out")
 
-    folders: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="FOLDER ...")]]
+    folders: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="FOLDER ...")]
+    ] = ()
     """Folders that `elbax evaluate`, `elbax compare` or `elbax reproduce` wrote results into."""
     out: MaybeFolder = None
     """Folder of the page; none given takes the first of the folders."""
