@@ -5,7 +5,6 @@ parses, and the page is set here.
 """
 
 import inspect
-import re
 import sys
 import textwrap
 
@@ -63,13 +62,8 @@ def page_of(program: str, command: type[Checked]) -> str:
         *(textwrap.fill(paragraph, WIDTH) for paragraph in paragraphs),
         example.replace("Example: ", "  "),
     ]
-    for heading, members in _groups(command, options):
-        title, *more = heading
-        about = [textwrap.indent(textwrap.fill(one, WIDTH - 2), "  ") + "\n" for one in more]
-        parts.append(
-            "\n".join([textwrap.fill(title.rstrip("."), WIDTH), *about, *map(_entry, members)])
-        )
-    return _emphasized("\n\n".join(parts) + "\n")
+    parts += [_section(heading, members) for heading, members in _groups(command, options)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _groups(command: type[Checked], options: list[Option]) -> list[tuple[list[str], list[Option]]]:
@@ -89,11 +83,21 @@ def _groups(command: type[Checked], options: list[Option]) -> list[tuple[list[st
     return [*top, *groups.values(), *([last] if last else [])]
 
 
+def _section(heading: list[str], members: list[Option]) -> str:
+    """A heading, what is said below it, and its options."""
+    title, *more = heading
+    about = [textwrap.indent(textwrap.fill(one, WIDTH - 2), "  ") + "\n" for one in more]
+    top = _bold(textwrap.fill(title.rstrip("."), WIDTH))
+    return "\n".join([top, *about, *map(_entry, members)])
+
+
 def _entry(option: Option) -> str:
     """An option and its sentence, beside each other where the option is short enough."""
     head = f"  {option.flag} {option.value}" if option.flag else f"  {option.value}"
-    default = f" (default:{_NO_BREAK}{option.default})" if option.default else ""
-    text = option.sentence + default
+    default = f"(default: {option.default})" if option.default else ""
+    if len(default) < _COLUMN:  # a short one stays on a line
+        default = default.replace(" ", _NO_BREAK)
+    text = f"{option.sentence} {default}"
     if len(head.rstrip()) > _COLUMN - 2:
         text, head = hanging(" " * _COLUMN, text), head.rstrip() + "\n"
     else:
@@ -109,8 +113,6 @@ def _paragraphs(described: type) -> list[str]:
     return [" ".join(one.split()) for one in (inspect.getdoc(described) or "").split("\n\n")]
 
 
-def _emphasized(page: str) -> str:
-    """Headings and options in bold, where a terminal shows them."""
-    if not sys.stdout.isatty():
-        return page
-    return re.sub(r"^(\S.*|  --\S+)", "\x1b[1m\\1\x1b[0m", page, flags=re.MULTILINE)
+def _bold(text: str) -> str:
+    """Text in bold, where a terminal shows it."""
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text

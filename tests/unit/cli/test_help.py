@@ -84,3 +84,32 @@ def test_elbax_alone_greets_and_imports_next_to_nothing():
         known = [option.flag for option in options_of(COMMANDS[example[1]])]
         assert all(word in known for word in example if word.startswith("--"))
     assert "elbax --help" in done.stdout
+
+
+HEAVY = ("jax", "scipy", "matplotlib", "sklearn", "pooch")
+WITHOUT_JAX = [
+    ([], 0),
+    (["--help"], 0),
+    (["train", "--help"], 0),
+    (["--version"], 0),
+    (["data", "list"], 0),
+    (["reproduce", "list"], 0),
+    (["reproduce", "tabel1"], 2),
+    (["data", "info"], 2),
+    (["train", "--epochs", "0"], 2),
+]
+
+
+def test_what_needs_no_jax_does_not_wait_for_it():
+    # Importing JAX takes longer than everything that these commands do.
+    code = f"""if True:
+        import sys
+        from elbax.cli.main import main
+        for words, expected in {WITHOUT_JAX}:
+            assert main(words) == expected, words
+            assert not set({HEAVY}) & set(sys.modules), words
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\n  data " in done.stdout.split("usage: elbax COMMAND")[1].split("usage:")[0]
+    assert max(map(len, done.stdout.splitlines())) <= 80
