@@ -47,7 +47,8 @@ class Dataset:
     >>> data.num_features, data.mean_intensity().tolist(), data.is_binary
     (2, [0.5, 1.0], True)
     >>> data
-    Dataset('two': train [2, 2], test [2, 2], uint8 levels 0 to 255, binarise dynamic)
+    Dataset('two', uint8 levels 0 to 255, binarise dynamic)
+      train [2, 2], test [2, 2]
     """
 
     name: str
@@ -87,9 +88,9 @@ class Dataset:
         splits = [f"{name} {list(array.shape)}" for name, array in self.splits().items()]
         values = str(self.train.dtype)
         values += "" if self.levels == 1 else f" levels 0 to {self.levels:g}"
-        labels = ["labels"] if self.train_labels is not None else []
-        told = ", ".join([*splits, *labels, values, f"binarise {self.binarise}"])
-        return f"Dataset({self.name!r}: {told})"
+        splits += ["labels"] if self.train_labels is not None else []
+        head = f"Dataset({self.name!r}, {values}, binarise {self.binarise})"
+        return f"{head}\n  {', '.join(splits)}"
 
     def under(self, likelihood: str) -> "Dataset":
         """The data in the mode that is usual under a likelihood, unless a mode was asked for.

@@ -57,7 +57,8 @@ class Evaluation:
 
     >>> bounds = np.array([[-3.0, -2.0], [-2.5, -1.5]])
     >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
-    Evaluation(log p-hat -2.00 ± 0.50, IWAE-1 -2.50 ± 0.50 nats per datum, ± standard error, N = 2)
+    Evaluation(2 data, in nats per datum, ± standard error)
+      log p-hat -2.00 ± 0.50, IWAE-1 -2.50 ± 0.50
     """
 
     ks: tuple[int, ...]
@@ -69,8 +70,8 @@ class Evaluation:
         """The bounds with their standard errors, rather than those of every datum."""
         shown = {"log p-hat": "log_p_hat"} | {f"IWAE-{k}": f"iwae_{k}" for k in self.ks[:-1]}
         means = [f"{name} {self.estimate(metric)}" for name, metric in shown.items()]
-        about = f"nats per datum, ± standard error, N = {self.bounds.shape[1]}"
-        return f"Evaluation({', '.join(means)} {about})"
+        head = f"Evaluation({self.bounds.shape[1]} data, in nats per datum, ± standard error)"
+        return f"{head}\n  {', '.join(means)}"
 
     @property
     def num_nonfinite(self) -> dict[str, int]:

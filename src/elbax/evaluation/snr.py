@@ -44,7 +44,8 @@ class SNR:
 
     >>> ratios = {name: Ratio(0.5, 0.4, 0.6, 0.01, 0.02) for name in (*NETWORKS, "inference/loc")}
     >>> SNR(ratios, {}, {}, {}, {}, {}, {}, 64)
-    SNR(generative 0.500 ± 0.020, inference 0.500 ± 0.020; ± standard error, 64 draws, 3 groups)
+    SNR(64 draws, 3 groups of parameters, ± standard error)
+      generative 0.500 ± 0.020, inference 0.500 ± 0.020
     """
 
     snr: dict[str, Ratio]
@@ -60,8 +61,8 @@ class SNR:
         """The ratios of the networks, rather than the gradients."""
         found = {name: self.snr[name] for name in NETWORKS if name in self.snr}
         shown = [f"{name} {r.value:.3f} ± {r.standard_error:.3f}" for name, r in found.items()]
-        about = f"± standard error, {self.num_draws} draws, {len(self.snr)} groups"
-        return f"SNR({', '.join(shown)}; {about})"
+        groups = f"{len(self.snr)} groups of parameters"
+        return f"SNR({self.num_draws} draws, {groups}, ± standard error)\n  {', '.join(shown)}"
 
 
 def snr(

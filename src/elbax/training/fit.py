@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Look:
     """
 
     run: RunSpec
-    model: Model
+    model: Model = field(repr=False)
     objective: Objective
     epoch: int
     metrics: dict[str, Any]
