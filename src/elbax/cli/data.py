@@ -37,7 +37,9 @@ def data_info(options: o.DataInfo) -> Outcome:
         "source": dataset.source,
         "fingerprint": dataset.fingerprint(),
     }
-    return Outcome(content, "\n".join(f"{key}: {value}" for key, value in content.items()))
+    return Outcome(
+        content, "\n".join(hanging(f"{key}: ", str(value)) for key, value in content.items())
+    )
 
 
 def data_fetch(options: o.DataFetch) -> Outcome:

@@ -1,21 +1,26 @@
 """`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
 
+import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax.cli import options as o
 from elbax.cli.named import data_of, load_own
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, cut, filled
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
-from elbax.evaluation.likelihood import compare, evaluate
+from elbax.evaluation.likelihood import PairedDifference, compare, evaluate
 from elbax.runs.comparison import PerDatum, answer, comparison
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, are_own
 from elbax.runs.read import per_datum_or_none
+
+_NAME = 44  # columns of a run's name beside its numbers
 
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
@@ -44,7 +49,7 @@ def evaluated(
     total = len(runs.specs)
 
     def progress(index: int, done: float) -> None:
-        detail = f"{runs.specs[index].name}, {index + 1} of {total}"
+        detail = f"run {index + 1} of {total}, {runs.specs[index].name}"
         reporter.update("evaluating", (index + done) / total, detail)
 
     results = evaluate_runs(
@@ -56,12 +61,14 @@ def evaluated(
         progress=progress,
         write=are_own(runs, dataset),
     )
+    words = f"A datum is one image or row. {_words(options.ks)}"
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
-        return Outcome({"results": results}, _found_text(results, None))
-    page = write_report(runs.path)
+        return Outcome({"results": results}, f"{_found_text(results, None)}\n\n{words}")
+    with reporter.during("drawing the report"):
+        page = write_report(runs.path)
     per_datum = per_datum_or_none(runs.path, results)
-    text = f"{_found_text(results, per_datum)}\n\nReport: {page}"
+    text = f"{_found_text(results, per_datum)}\n\n{words}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
 
 
@@ -93,12 +100,13 @@ def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter
 
 
 def _units_text(units: dict[str, Any]) -> str:
-    width = max(len(run["name"]) for run in units["runs"])
+    names = [cut(run["name"], _NAME, ending=_NAME // 2) for run in units["runs"]]
+    width = max(map(len, names))
     rows = [
-        f"{run['name']:{width}}  {'+'.join(map(str, run['active'])):>7} of "
+        f"{name:{width}}  {'+'.join(map(str, run['active'])):>7} of "
         f"{'+'.join(str(len(layer)) for layer in run['variances']):<7}  "
         f"{run['change']:+.3f} ± {run['standard_error']:.3f}"
-        for run in units["runs"]
+        for name, run in zip(names, units["runs"], strict=True)
     ]
     heading = "Active units by layer, and log p-hat without the others minus with them, paired:"
     return "\n".join([heading, *rows])
@@ -115,8 +123,8 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
     evaluations = []
     for index, runs in enumerate((first, second)):
 
-        def progress(done: float, index: int = index) -> None:
-            reporter.update("evaluating", (index + done) / 2, f"{index + 1} of 2")
+        def progress(done: float, index: int = index, where: Path = runs.path) -> None:
+            reporter.update("evaluating", (index + done) / 2, f"run {index + 1} of 2, {where}")
 
         key = key_of(settings.seed)
         found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)
@@ -129,8 +137,19 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
         "differences": [asdict(pair) | {"z": pair.z} for pair in pairs],
     }
     rows = [
-        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {pair.z:+.1f}"
+        f"{pair.metric:12} {pair.difference:+8.3f} ± {pair.standard_error:.3f}  z {_z(pair)}"
         for pair in pairs
     ]
-    heading = f"{content['second']} minus {content['first']}, nats per datum, paired over {len(x)}"
-    return Outcome(content, "\n".join([heading, *rows]))
+    names = f"{content['second']} minus {content['first']}"
+    heading = filled(f"{names}, nats per datum (one image or row), paired over {len(x)}")
+    notes = filled("z is the difference in standard errors. " + _words(settings.ks))
+    return Outcome(content, "\n".join([heading, *rows, "", notes]))
+
+
+def _z(pair: PairedDifference) -> str:
+    return "-" if math.isnan(pair.z) else f"{pair.z:+.1f}"
+
+
+def _words(ks: Sequence[int]) -> str:
+    """What the tables' columns are."""
+    return f"log p-hat, the estimate of log p(x), is IWAE-{max(ks)}."

@@ -7,7 +7,7 @@ import numpy as np
 from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.named import load_own
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, filled
 from elbax.report.export import TABLES, write_table
 from elbax.runs.export import VALUES, check_ending, write_values
 from elbax.runs.latents import posterior_means_of
@@ -31,7 +31,7 @@ def export(options: o.Export) -> Outcome:
     if options.table is not None:
         write_table(folder, options.table)
     content = {"files": [str(file) for file in files], "shapes": shapes}
-    return Outcome(content, f"Written: {', '.join(map(str, files))}")
+    return Outcome(content, filled(f"Written: {', '.join(map(str, files))}"))
 
 
 def _means(options: o.Export) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from elbax._errors import ElbaxError, ElbaxWarning, InputError, StoppedError
 from elbax.cli import streams
-from elbax.cli.parse import parse
+from elbax.cli.greeting import GREETING
 from elbax.cli.signals import SIGNALS, continued
 
 
@@ -27,7 +27,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _main(words: Sequence[str]) -> int:
+    if not words:
+        return streams.deliver(GREETING)
     try:
+        from elbax.cli.parse import parse
+
         options = parse(words)
     except InputError as error:
         return _fail(error, 2)

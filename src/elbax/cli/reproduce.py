@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from elbax.cli import options as o
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, duration
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
 from elbax.studies.papers.catalogue import STUDIES
@@ -48,15 +48,18 @@ def _reproduce(
 
             folder = out / study.name
             content = perform(study, chosen_presets[study.name], store, folder, told)
-            pages.append(write_report(folder))
+            with reporter.during(f"{study.name}: drawing the report"):
+                pages.append(write_report(folder))
             contents.append(content)
             folders.append(folder)
             texts.append(_study_text(content) + f"\n\nReport: {pages[-1]}")
             if len(studies) > 1:
                 tally = ", ".join(f"{count} {name}" for name, count in counts(content).items())
                 reporter.say(f"{study.name}: {tally}; {content['seconds']:.0f} s")
+        if len(studies) > 1:
+            with reporter.during("drawing the report of all"):
+                pages.append(write_report(*folders, out=out))
     if len(studies) > 1:
-        pages.append(write_report(*folders, out=out))
         texts.append(f"All of them: {pages[-1]}")
     return Outcome({"studies": contents, "page": str(pages[-1])}, "\n\n".join(texts))
 
@@ -78,20 +81,14 @@ def _outline(outlines: list[dict[str, Any]]) -> Outcome:
     for one in outlines:
         lines.append(
             f"{one['study']} ({one['preset']}): {one['num_runs']} runs, about "
-            f"{_minutes(one['seconds'])} on this machine"
+            f"{duration(one['seconds'])} on this machine"
         )
         lines += [
             f"  {row['folder']}: {row['runs']} runs of {row['steps']} steps ({row['epochs']} "
-            f"epochs), {_minutes(row['seconds'])}"
+            f"epochs), {duration(row['seconds'])}"
             for row in one["fleets"]
         ]
         trained = "" if one["fleets"] or not one["num_runs"] else "; every run is trained already"
-        lines.append(f"  evaluation: {_minutes(one['evaluation'])}{trained}")
+        lines.append(f"  evaluation: {duration(one['evaluation'])}{trained}")
     lines.append("Runs that several studies share are counted for each of them.")
     return Outcome({"plans": outlines}, "\n".join(lines[: None if len(outlines) > 1 else -1]))
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.cli import options as o
 from elbax.cli.named import load_own
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, filled
 from elbax.evaluation.images import are_images
 from elbax.runs.looks import look
 
@@ -47,7 +47,7 @@ def sample(options: o.Sample) -> Outcome:
         _save_array(path, *[panel.images for panel in panels])
     shapes = {panel.title: list(panel.images.shape) for panel in panels}
     content = {"file": str(path), "run": name, "what": options.what, "shapes": shapes}
-    return Outcome(content, f"{', '.join(shapes)} of {name} in {path}")
+    return Outcome(content, filled(f"{', '.join(shapes)} of {name} in {path}"))
 
 
 def _save_array(path: Path, *arrays: np.ndarray) -> None:

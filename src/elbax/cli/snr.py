@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.named import data_of, load_own
 from elbax.cli.outcome import Outcome
@@ -16,12 +17,18 @@ def measure_snr(options: o.Snr) -> Outcome:
     from elbax.runs.snr_exhibits import slopes
 
     toy = options.what == "toy"
+    if not toy and not Path(options.what).is_dir():
+        raise InputError(
+            f"expected toy, or a folder that `elbax train` wrote; there is no folder "
+            f"'{options.what}'."
+        )
     out = Path(options.out or ("runs/snr-toy" if toy else options.what))
     with Reporter() as reporter:
         content = _toy_snr(options, reporter) if toy else _runs_snr(options, reporter)
-    files = write_snr(content, out)
-    if (out / "results.json").exists():
-        files.append(write_report(out))
+        with reporter.during("drawing the report"):
+            files = write_snr(content, out)
+            if (out / "results.json").exists():
+                files.append(write_report(out))
     table = tables.to_text(slopes(content))
     return Outcome(content | {"files": [str(file) for file in files]}, f"{table}\n\nIn {out}")
 

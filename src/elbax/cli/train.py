@@ -10,9 +10,9 @@ from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.evaluate import evaluated
 from elbax.cli.named import load_own, own_of
-from elbax.cli.outcome import Outcome
+from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
-from elbax.cli.training import check_trained, run_folder, train_in, trained_text
+from elbax.cli.training import check_trained, run_folder, train_in, trained_lines
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate, sample_counts
@@ -21,12 +21,14 @@ from elbax.models.config import PRESETS, ModelConfig
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
 from elbax.spelling import parse
-from elbax.training.fit import FitResult, Look, Monitor
+from elbax.training.fit import FitResult, Look, Monitor, Progress
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
+_BOUND = "A datum is one image or row; the bound is that of the last epoch's training."
+_FLEET = "a fleet: {} runs in one compiled program"
 _NUM_MONITORED = 500
 _MONITORED_K = 64
 _SNR_DRAWS, _SNR_DATA = 64, 20
@@ -39,8 +41,8 @@ def train(options: o.Train) -> Outcome:
     with Reporter() as reporter:
         result = _fit([method], options, folder, reporter)
     check_trained(result, folder)
-    text = f"{trained_text(result, folder)}\nNext: elbax evaluate {folder}"
-    return Outcome(_trained(result, folder), text)
+    lines = [*map(filled, trained_lines(result, folder)), _BOUND, f"Next: elbax evaluate {folder}"]
+    return Outcome(_trained(result, folder), "\n".join(lines))
 
 
 def _method(options: o.Train) -> str:
@@ -76,7 +78,7 @@ def compare(options: o.Compare) -> Outcome:
         # By the path given, as the one in config.json may be that of before a move.
         dataset = load_data_of(runs, data=options.data.data, data_dir=options.data.data_dir)
         outcome = evaluated(runs, dataset, options.evaluate, reporter)
-    lost = [line for line in trained_text(result, folder).splitlines() if "diverged" in line]
+    lost = [filled(line) for line in trained_lines(result, folder) if "diverged" in line]
     return Outcome(_trained(result, folder) | outcome.content, "\n".join([outcome.text, *lost]))
 
 
@@ -89,7 +91,13 @@ def _fit(
     rates = getattr(options, "learning_rates", ()) or (None,)
     num_runs = len(objectives) * len(rates) * len(options.seeds)
     stage = f"training {num_runs} run{'s' if num_runs > 1 else ''}"
-    reporter.update(stage, 0.0, "compiling")
+    fleet = _FLEET.format(num_runs) if num_runs > 1 else ""
+
+    def told(p: Progress) -> None:
+        reporter.finish("compiling")
+        where = f"epoch {p.epoch + 1} of {p.epochs}"
+        reporter.update(stage, p.step / p.num_steps, where, p.epochs)
+
     return train_in(
         folder,
         objectives,
@@ -103,9 +111,8 @@ def _fit(
         overwrite=options.run.overwrite,
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
-        progress=lambda p: reporter.update(
-            stage, p.step / p.num_steps, f"epoch {p.epoch + 1} of {p.epochs}"
-        ),
+        progress=told,
+        compiling=lambda: reporter.update("compiling", 0.0, fleet),
         fleet_map=options.run.fleet_map,
     )
 

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,32 @@ def run_folder(options: o.Train | o.Compare, name: str) -> Path:
     return new if not new.exists() else new.with_name(f"{new.name}-{time.time_ns() % 10**9}")
 
 
-def train_in(folder: Path, *arguments: Any, progress, **options: Any) -> FitResult:
+def train_in(
+    folder: Path,
+    *arguments: Any,
+    progress: Callable[[Progress], None],
+    compiling: Callable[[], None],
+    **options: Any,
+) -> FitResult:
     """`fit` in a folder, until it is done or a signal asks it to stop.
+
+    Args:
+        folder: where the runs are kept.
+        arguments: of `fit`.
+        progress: told where training stands.
+        compiling: told when everything is in place, and the program is about to be compiled.
+        options: of `fit`.
 
     Raises:
         StoppedError: a signal did; what was trained is saved.
     """
     seen: list[Progress] = []
+
+    def stop() -> bool:
+        """Asked before every chunk of steps; the first is when its program is compiled."""
+        if not seen:
+            compiling()
+        return SIGNALS.stop()
 
     def told(now: Progress) -> None:
         if not seen:
@@ -49,17 +69,19 @@ def train_in(folder: Path, *arguments: Any, progress, **options: Any) -> FitResu
         seen[:] = [now]
         progress(now)
 
-    result = fit_heeding_signals(*arguments, directory=folder, progress=told, **options)
+    result = fit_heeding_signals(*arguments, directory=folder, progress=told, stop=stop, **options)
     if not result.finished:
         where = f"saved at step {seen[0].step} of {seen[0].num_steps}" if seen else "not begun"
         raise StoppedError(f"stopped; {where} in '{folder}'.", str(folder))
     return result
 
 
-def fit_heeding_signals(*arguments: Any, **options: Any) -> FitResult:
+def fit_heeding_signals(
+    *arguments: Any, stop: Callable[[], bool] = SIGNALS.stop, **options: Any
+) -> FitResult:
     """`fit`, which saves and returns at the first signal."""
     with SIGNALS.training():
-        result = fit(*arguments, stop=SIGNALS.stop, **options)
+        result = fit(*arguments, stop=stop, **options)
     if result.finished and SIGNALS.stop():  # too late to stop it, not what comes after
         raise KeyboardInterrupt
     return result
@@ -81,7 +103,7 @@ def check_trained(result: FitResult, folder: Path) -> None:
     )
 
 
-def trained_text(result: FitResult, folder: Path) -> str:
+def trained_lines(result: FitResult, folder: Path) -> list[str]:
     """One line per run: its status, and the last bound that was finite."""
     records = metrics.read(folder / "metrics.jsonl")
     lines = []
@@ -95,7 +117,7 @@ def trained_text(result: FitResult, folder: Path) -> str:
     lost = len([status for status in result.status if status != "ok"])
     if lost:
         lines.append(f"{lost} of {len(result.runs)} runs diverged.")
-    return "\n".join(lines)
+    return lines
 
 
 def _link_latest(folder: Path) -> None:

@@ -46,6 +46,9 @@ class Dataset:
     >>> data = Dataset(name="two", train=images, test=images, levels=255.0, binarise="dynamic")
     >>> data.num_features, data.mean_intensity().tolist(), data.is_binary
     (2, [0.5, 1.0], True)
+    >>> data
+    Dataset('two', uint8 levels 0 to 255, binarise dynamic)
+      train [2, 2], test [2, 2]
     """
 
     name: str
@@ -79,6 +82,15 @@ class Dataset:
                     f"expected one label per datum in {split}, shape "
                     f"[{len(self.split(split))}]; got shape {list(labels.shape)}."
                 )
+
+    def __repr__(self) -> str:
+        """Its splits and what their values mean, rather than the values."""
+        splits = [f"{name} {list(array.shape)}" for name, array in self.splits().items()]
+        values = str(self.train.dtype)
+        values += "" if self.levels == 1 else f" levels 0 to {self.levels:g}"
+        splits += ["labels"] if self.train_labels is not None else []
+        head = f"Dataset({self.name!r}, {values}, binarise {self.binarise})"
+        return f"{head}\n  {', '.join(splits)}"
 
     def under(self, likelihood: str) -> "Dataset":
         """The data in the mode that is usual under a likelihood, unless a mode was asked for.

@@ -29,10 +29,17 @@ class Estimate:
     The standard error is the sample standard deviation over the root of N. An interval of +-2 of
     them is a 95 % one for many data only: bounds and gaps are skewed (a few data are far worse than
     the rest), and over 60 data it holds the truth about 90 times in 100.
+
+    >>> print(Estimate(-23.456, 0.123))
+    -23.46 ± 0.12
     """
 
     mean: float
     standard_error: float
+
+    def __str__(self) -> str:
+        """The two as one writes them."""
+        return f"{self.mean:.2f} ± {self.standard_error:.2f}"
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,24 @@ class Evaluation:
         finite: `[len(ks), N]`, False where that bound of that datum is not finite. A metric's mean
             is over the data whose own values are finite, and `num_nonfinite` counts the others: a
             datum with one weight of zero has no IWAE-1, and its log p-hat is as good as any.
+
+    >>> bounds = np.array([[-3.0, -2.0], [-2.5, -1.5]])
+    >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
+    Evaluation(2 data, in nats per datum, ± standard error)
+      log p-hat -2.00 ± 0.50, IWAE-1 -2.50 ± 0.50
     """
 
     ks: tuple[int, ...]
     bounds: np.ndarray
     ess: np.ndarray
     finite: np.ndarray
+
+    def __repr__(self) -> str:
+        """The bounds with their standard errors, rather than those of every datum."""
+        shown = {"log p-hat": "log_p_hat"} | {f"IWAE-{k}": f"iwae_{k}" for k in self.ks[:-1]}
+        means = [f"{name} {self.estimate(metric)}" for name, metric in shown.items()]
+        head = f"Evaluation({self.bounds.shape[1]} data, in nats per datum, ± standard error)"
+        return f"{head}\n  {', '.join(means)}"
 
     @property
     def num_nonfinite(self) -> dict[str, int]:

@@ -41,6 +41,11 @@ class SNR:
         mean: the mean gradient per parameter, `[P]` per network.
         sd: the standard deviation per parameter, `[P]` per network.
         num_draws: how many draws, as asked for.
+
+    >>> ratios = {name: Ratio(0.5, 0.4, 0.6, 0.01, 0.02) for name in (*NETWORKS, "inference/loc")}
+    >>> SNR(ratios, {}, {}, {}, {}, {}, {}, 64)
+    SNR(64 draws, 3 groups of parameters, ± standard error)
+      generative 0.500 ± 0.020, inference 0.500 ± 0.020
     """
 
     snr: dict[str, Ratio]
@@ -51,6 +56,13 @@ class SNR:
     mean: dict[str, np.ndarray]
     sd: dict[str, np.ndarray]
     num_draws: int
+
+    def __repr__(self) -> str:
+        """The ratios of the networks, rather than the gradients."""
+        found = {name: self.snr[name] for name in NETWORKS if name in self.snr}
+        shown = [f"{name} {r.value:.3f} ± {r.standard_error:.3f}" for name, r in found.items()]
+        groups = f"{len(self.snr)} groups of parameters"
+        return f"SNR({self.num_draws} draws, {groups}, ± standard error)\n  {', '.join(shown)}"
 
 
 def snr(

@@ -16,7 +16,7 @@ from elbax.models.interface import Model
 from elbax.models.own import ModelBuilder
 from elbax.runs.data import find
 from elbax.training import checkpoints
-from elbax.training.config import RunSpec
+from elbax.training.config import RunSpec, listed
 from elbax.training.folder import load_newest
 from elbax.training.origin import Origin
 from elbax.training.recorded import identity_of, read_config
@@ -26,7 +26,13 @@ from elbax.training.state import STATUS
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of a folder, with the models of their newest checkpoint."""
+    """The runs of a folder, with the models of their newest checkpoint.
+
+    >>> runs = (RunSpec("vae(m=4)", 0),)
+    >>> Runs(Path("runs/vae"), {"data": {"name": "digits"}}, runs, (), ("ok",), 2, 142, "")
+    Runs('runs/vae': 1 run on digits, 2 epochs done)
+      vae-m4-seed0: ok
+    """
 
     path: Path
     config: dict[str, Any]
@@ -37,6 +43,15 @@ class Runs:
     steps_done: int
     checkpoint: str
     """The hash of the states that the models are of."""
+
+    def __repr__(self) -> str:
+        """The names of the runs, rather than their networks."""
+        num, epochs = len(self.specs), self.epochs_done
+        head = f"{num} run{'s' * (num != 1)} on {self.config['data']['name']}"
+        lines = [f"{run.name}: {now}" for run, now in zip(self.specs, self.status, strict=True)]
+        return listed(
+            f"Runs('{self.path}': {head}, {epochs} epoch{'s' * (epochs != 1)} done)", lines
+        )
 
     def index_of(self, name: str | None) -> int:
         """Where a run stands; the first if no name is given.

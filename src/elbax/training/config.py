@@ -1,5 +1,6 @@
 """A training run's configuration, free of JAX so that the command line starts fast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elbax._checks import check_count, check_real, float32
@@ -14,7 +15,7 @@ class TrainConfig:
     """The training protocol: that of Burda et al. 2015, section 5, but for the learning rate.
 
     By default the rate is annealed over however few epochs there are; for the paper's 3280 epochs
-    take `schedule="burda"`.
+    take the schedule burda.
 
     With data, model, objective and seed it decides a run's result.
     """
@@ -90,3 +91,16 @@ class RunSpec:
         rate = [] if self.learning_rate is None else [f"lr{self.learning_rate:g}"]
         words = [word.replace("=", "") for word in words if word]
         return "-".join([*words, *rate, f"seed{self.seed}"])
+
+
+def listed(heading: str, lines: Sequence[str], most: int = 10) -> str:
+    """A heading with a line per run below it, as the repr of several runs; the first of many.
+
+    >>> print(listed("Runs", ["a: ok", "b: ok", "c: ok"], most=2))
+    Runs
+      a: ok
+      b: ok
+      and 1 more
+    """
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n  ".join([heading, *lines[:most], *more])

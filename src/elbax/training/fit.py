@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
 from elbax.objectives import Objective
 from elbax.training.claims import claimed
-from elbax.training.config import RunSpec, TrainConfig
+from elbax.training.config import RunSpec, TrainConfig, listed
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
 from elbax.training.origin import Origin
@@ -43,7 +43,7 @@ class Look:
     """
 
     run: RunSpec
-    model: Model
+    model: Model = field(repr=False)
     objective: Objective
     epoch: int
     metrics: dict[str, Any]
@@ -77,6 +77,11 @@ class FitResult:
         num_compilations: how often a training program was compiled for it; 0 where all of them
             were in use before in this process.
         finished: whether the last epoch is done; not so where `stop` said to stop.
+
+    >>> records = ({"run": "vae-m4-seed0", "epoch": 2, "bound": -23.456},)
+    >>> FitResult((RunSpec("vae(m=4)", 0),), (), ("ok",), records, 1.54, 1)
+    FitResult(1 run, finished in 1.5 s; bounds in nats per datum)
+      vae-m4-seed0: ok, epoch 2, bound -23.46
     """
 
     runs: tuple[RunSpec, ...]
@@ -86,6 +91,18 @@ class FitResult:
     seconds: float
     num_compilations: int
     finished: bool = True
+
+    def __repr__(self) -> str:
+        """The runs with their last bounds, rather than their networks."""
+        num, last = len(self.runs), {record["run"]: record for record in self.metrics}
+        ending = "finished" if self.finished else "stopped"
+        head = f"{num} run{'s' * (num != 1)}, {ending} in {self.seconds:.1f} s"
+        lines = []
+        for run, status in zip(self.runs, self.status, strict=True):
+            found = last.get(run.name)
+            where = f", epoch {found['epoch']}, bound {found['bound']:.2f}" if found else ""
+            lines.append(f"{run.name}: {status}{where}")
+        return listed(f"FitResult({head}; bounds in nats per datum)", lines)
 
 
 def fit(

@@ -1,7 +1,7 @@
 """Where a run starts when not at random: the parameters of another run, and its lineage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import equinox as eqx
@@ -28,7 +28,7 @@ class Origin:
             memory, the hashes of their arrays.
     """
 
-    models: Sequence[Model]
+    models: Sequence[Model] = field(repr=False)
     lineage: dict[str, Any]
 
     def start(self, built: Sequence[Model], seeds: Sequence[int]) -> list[Model]:

@@ -169,7 +169,7 @@ def test_one_run_of_two_that_diverges_is_said(tmp_path):
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     training.check_trained(result, tmp_path)
-    assert training.trained_text(result, tmp_path).splitlines() == [
+    assert training.trained_lines(result, tmp_path) == [
         "vae-m4-seed0: diverged, last finite bound -3.25 nats per datum",
         "iwae-k4-seed0: ok, bound -2.50 nats per datum",
         "1 of 2 runs diverged.",

@@ -1,0 +1,51 @@
+"""Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
+
+from elbax.cli.options.data import DataFetch, DataInfo, DataList
+from elbax.cli.options.looking import Evaluate, Export, Report, Sample, Snr
+from elbax.cli.options.reproduce import Reproduce
+from elbax.cli.options.shared import (
+    Checked,
+    DataOptions,
+    EvaluateOptions,
+    ModelOptions,
+    RunOptions,
+)
+from elbax.cli.options.training import Compare, Train
+
+__all__ = [
+    "COMMANDS",
+    "DATA_COMMANDS",
+    "Checked",
+    "Compare",
+    "DataFetch",
+    "DataInfo",
+    "DataList",
+    "DataOptions",
+    "Evaluate",
+    "EvaluateOptions",
+    "Export",
+    "ModelOptions",
+    "Report",
+    "Reproduce",
+    "RunOptions",
+    "Sample",
+    "Snr",
+    "Train",
+]
+
+# The commands in the order of `elbax --help`; those of `elbax data` have a level of their own.
+COMMANDS: dict[str, type[Checked]] = {
+    "train": Train,
+    "compare": Compare,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "snr": Snr,
+    "reproduce": Reproduce,
+    "report": Report,
+    "export": Export,
+}
+DATA_COMMANDS: dict[str, type[Checked]] = {
+    "list": DataList,
+    "info": DataInfo,
+    "fetch": DataFetch,
+}

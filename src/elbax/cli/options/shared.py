@@ -1,0 +1,201 @@
+"""Options that several commands share; a class is a group of `--help`, under its docstring."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from elbax._checks import check_count, check_real
+from elbax._errors import InputError
+from elbax.cli.described import options_of
+from elbax.models.config import PRESETS
+
+# What stands for a value in `--help`, where a type alone would not say it.
+MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
+MaybeFolder = Annotated[str | None, tyro.conf.arg(metavar="FOLDER")]
+MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
+
+_SEEDS = ("seed", "seeds", "data_seed")  # any number that 32 bits hold
+_MAY_BE_ZERO = ("num_valid",)
+# Where no number at all has a meaning of its own: a linear map, or what is usual.
+_MAY_BE_EMPTY = ("hidden", "channels", "hidden_above", "learning_rates")
+
+
+class Checked:
+    """Options whose numbers are refused where nothing could be done with them.
+
+    Counts are at least 1 and fit int32, seeds fit 32 bits, real numbers fit float32.
+
+    Attributes:
+        FIRST: the options that `--help` shows before all others.
+        REST: the heading of those that no group of their own holds.
+    """
+
+    # Without an annotation: old releases of tyro take what has one for an option.
+    FIRST = tuple[str, ...]()
+    REST = "More"
+
+    def __post_init__(self) -> None:
+        """Look at every number, before anything is imported, allocated or written."""
+        for option in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, option.name)
+            flag = f"--{option.name.replace('_', '-')}"
+            if value == () and option.default != () and option.name not in _MAY_BE_EMPTY:
+                raise InputError(
+                    f"expected one value or more for {self._typed(option.name)}; got none."
+                )
+            if isinstance(value, str) and not value.strip():
+                raise InputError(
+                    f"expected a text for {self._typed(option.name)}; got an empty one."
+                )
+            for one in value if isinstance(value, tuple) else (value,):
+                _check(option.name, flag, one)
+
+    def _typed(self, name: str) -> str:
+        """An option as it is typed."""
+        found = next(option for option in options_of(type(self)) if option.name == name)
+        return found.flag or found.value
+
+
+def _check(name: str, flag: str, value: Any) -> None:
+    if isinstance(value, float):
+        check_real(flag, value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return
+    if name in _SEEDS:
+        check_count(flag, value, 0, 2**32)
+    else:
+        check_count(flag, value, 0 if name in _MAY_BE_ZERO else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Checked):
+    """Output."""
+
+    json: bool = False
+    """Print one JSON object on stdout instead of text; progress stays on stderr."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDirOptions(Checked):
+    """The data."""
+
+    data_dir: MaybeFolder = None
+    """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(DataDirOptions):
+    """The data, and how they become 0 and 1."""
+
+    data: Annotated[str, tyro.conf.arg(metavar="NAME|PATH")] = "digits"
+    """Data set: a name that `elbax data list` shows, or the path of an .npy, an .npz or a folder
+    of images."""
+    binarise: Literal["dynamic", "fixed", "threshold", "none"] | None = None
+    """How grey levels become 0 and 1: drawn afresh per minibatch, drawn once, cut at one half, or
+    not at all; none given takes what is usual for the data set and the likelihood."""
+    levels: float | None = None
+    """Value of your own data that means intensity 1, such as 255 or 16; none given takes 255 for
+    images of whole numbers 0 to 255, else 1."""
+    data_seed: int = 0
+    """Seed of the fixed binarisation, and of the test split of your own data."""
+    num_valid: int = 0
+    """How many training data to hold out for the learning curves, instead of the test data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Checked):
+    """The model: one stochastic layer or several, of continuous or discrete latents.
+
+    Presets, layer by layer from the data D: reference is D-200-200-50 (Burda et al. 2015), small
+    D-100-20 (for the digits), larger D-400-400-20, two-layer D-200-200-100 and 100-100-100-50
+    (Burda et al.), small-two-layer D-100-20 and 20-50-10; conv has two convolutions of stride 2;
+    sbn, sbn-2 and sbn-3 are sigmoid belief networks of one to three layers of 200 Bernoulli units.
+
+    A function of your own takes a random key, and event_shape if it has an argument of that name,
+    to an elbax.Model; it is imported from the current directory.
+    """
+
+    model: str = "reference"
+    """Preset: reference, small, larger, two-layer, small-two-layer, conv, sbn, sbn-2 or sbn-3; or a
+    model of your own, as module:function."""
+    hidden: tuple[int, ...] | None = None
+    """Sizes of the hidden layers between data and latents, in place of the preset's."""
+    channels: tuple[int, ...] | None = None
+    """Channels of the convolutions next to the data, in place of the preset's."""
+    activation: Literal["tanh", "relu", "leaky-relu", "elu", "gelu", "softplus"] | None = None
+    """What follows every hidden layer, in place of the preset's."""
+    latents: tuple[int, ...] | None = None
+    """Number of latent variables of each stochastic layer, nearest to the data first, in place of
+    the preset's."""
+    hidden_above: tuple[int, ...] | None = None
+    """Sizes of the hidden layers between two stochastic layers, in place of the preset's."""
+    latent: Literal["normal", "bernoulli", "categorical"] | None = None
+    """Distribution of the latents, in place of the preset's. Discrete ones need a --gradient
+    without a path, such as vimco."""
+    categories: int = 10
+    """Categories of a categorical latent."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Distribution of the data given the latents."""
+    scale: Literal["exp", "softplus"] = "exp"
+    """How a standard deviation is made positive."""
+    scale_floor: float = PRESETS["reference"].scale_floor
+    """Smallest standard deviation."""
+    output_bias: bool = True
+    """Start the decoder's output at the mean of the training data."""
+    standardize: bool = True
+    """With a gaussian likelihood, let the networks work in units of the training data's standard
+    deviation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(OutputOptions):
+    """The runs: where they are kept, and how they share the machine."""
+
+    out: MaybeFolder = None
+    """Folder for config.json, metrics.jsonl, checkpoints and results; none given makes
+    runs/DATE-METHOD and the link runs/latest to it, and with --resume takes runs/latest."""
+    resume: bool = False
+    """Go on with the runs that the folder holds, bit for bit."""
+    overwrite: bool = False
+    """Begin again where the folder holds runs; they are lost."""
+    monitor_every: int = 1
+    """Epochs between two looks at held-out data for the learning curves."""
+    snr_every: int | None = None
+    """Epochs between two measurements of every run's gradient SNR, from 64 draws on 20 data; none
+    given measures none."""
+    fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
+    """How the runs of a fleet share the machine: one by one, batched, or whichever suits it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Checked):
+    """The evaluation, on the test data."""
+
+    ks: tuple[int, ...] = (1, 64, 5000)
+    """Sample counts k of the bounds IWAE-k, all from the same samples. The largest gives log p-hat,
+    the estimate of log p(x); gap_64 is IWAE-64 minus log p-hat."""
+    num_data: int | None = None
+    """Evaluate on this many test data, from the first; none given takes all."""
+    seed: int = 0
+    """Seed of the test data's binarisation and of the samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnModelOptions(Checked):
+    """The model of the runs."""
+
+    own: Annotated[str | None, tyro.conf.arg(name="model")] = None
+    """For runs with a model of your own: the function that builds it, as module:function. A folder
+    does not say by itself what code to run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookedAtOptions(DataDirOptions):
+    """The data: those of the runs, or others to look at."""
+
+    data: MaybeData = None
+    """Name or path of the data, where they have moved, or of other data to look at; none given
+    takes those in config.json."""
+    split: Literal["test", "train", "valid"] = "test"
+    """Which part of the data."""
