@@ -17,6 +17,7 @@ ACTIONS: dict[type, tuple[str, str]] = {
     o.Snr: ("snr", "measure_snr"),
     o.Reproduce: ("studies", "reproduce"),
     o.Report: ("report", "report"),
+    o.Plot: ("report", "plot"),
     o.Export: ("export", "export"),
     o.DataList: ("data", "data_list"),
     o.DataInfo: ("data", "data_info"),

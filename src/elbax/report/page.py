@@ -25,7 +25,7 @@ from elbax._files import write_atomically
 from elbax.exhibits import Chapter, Exhibit, ImagesExhibit, Section, TableExhibit
 from elbax.report import figures, style, tables
 from elbax.runs.chapter import chapter_of, together
-from elbax.runs.read import read
+from elbax.runs.read import folder_names, read
 from elbax.runs.snr_exhibits import exhibits_of
 from elbax.studies.chapter import study_chapter
 
@@ -72,7 +72,7 @@ def _write_figures(folder: Path, exhibits: Sequence[Exhibit]) -> None:
     shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
     for exhibit in shown:
         style.save(figures.figure_of(exhibit), folder / f"{exhibit.name}.png")
-        text = _numbers(exhibit, with_images=True)
+        text = numbers_of(exhibit, with_images=True)
         write_atomically(folder / f"{exhibit.name}.json", f"{text}\n".encode())
     names = {exhibit.name for exhibit in shown}
     for numbers in folder.glob("*.json"):
@@ -100,10 +100,7 @@ def write_snr(content: dict[str, Any], folder: Path) -> list[Path]:
 def _chapters(paths: Sequence[Path]) -> list[Chapter]:
     """One for each folder; before those of several folders of runs, one of all of them."""
     runs = {path: read(path) for path in paths if not (path / "study.json").exists()}
-    names = [path.resolve().name for path in runs]
-    if len(set(names)) < len(names):  # told apart by what leads to them
-        names = ["/".join(path.resolve().parts[-2:]) for path in runs]
-    named = dict(zip(runs, names, strict=True))
+    named = dict(zip(runs, folder_names(list(runs)), strict=True))
     found = [
         chapter_of(runs[path], named[path]) if path in runs else study_chapter(path)
         for path in paths
@@ -158,7 +155,7 @@ def _drawn(exhibit: Exhibit, section: Section) -> dict[str, Any]:
         "svg": _inline(svg, exhibit),
         "place": _place(exhibit, section),
         "image": _link("image/svg+xml", svg),
-        "numbers": _link("application/json", _numbers(exhibit).encode()),
+        "numbers": _link("application/json", numbers_of(exhibit).encode()),
     }
 
 
@@ -175,7 +172,7 @@ def _link(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _numbers(exhibit: Exhibit, *, with_images: bool = False) -> str:
+def numbers_of(exhibit: Exhibit, *, with_images: bool = False) -> str:
     """The exhibit as JSON; images only where they may take their place."""
     content = exhibit.content()
     if with_images and (arrays := exhibit.arrays()):

@@ -20,7 +20,8 @@ from elbax.exhibits import (
 )
 from elbax.models.config import ModelConfig
 from elbax.runs import comparison, curves, metrics
-from elbax.runs.read import Method, RunResults, by_method, number, read
+from elbax.runs.groups import Method, by_method, number
+from elbax.runs.read import RunResults, read
 from elbax.runs.snr_exhibits import exhibits_of, slopes
 from elbax.training.config import TrainConfig
 

@@ -13,8 +13,8 @@ import numpy as np
 from elbax.evaluation.paired import Difference, paired
 from elbax.exhibits import NONE, TableExhibit
 from elbax.runs import metrics
+from elbax.runs.groups import Method, by_method, number, spread
 from elbax.runs.metrics import Metric
-from elbax.runs.read import Method, by_method, number, spread
 
 PerDatum = dict[str, np.ndarray]
 TO_BEST = "to the best"

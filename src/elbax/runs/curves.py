@@ -8,7 +8,8 @@ from typing import Any
 from elbax._errors import InputError
 from elbax.exhibits import DotsExhibit, Line, LinesExhibit
 from elbax.runs import metrics
-from elbax.runs.read import Method, RunResults, by_method, number, spread
+from elbax.runs.groups import Method, by_method, number, spread
+from elbax.runs.read import RunResults
 
 # What a line of metrics.jsonl calls the numbers that may change, and their names on paper.
 _NUMBERS = {"beta": "beta", "alpha": "alpha", "kl_weight": "KL weight"}

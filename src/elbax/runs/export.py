@@ -14,7 +14,8 @@ import numpy as np
 from elbax._errors import InputError
 from elbax._files import write_atomically
 from elbax.runs import metrics
-from elbax.runs.read import by_method, read_per_datum, read_results, spread
+from elbax.runs.groups import by_method, spread
+from elbax.runs.read import read_per_datum, read_results
 
 VALUES = (".csv", ".npz")
 

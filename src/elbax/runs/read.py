@@ -1,7 +1,6 @@
-"""Reads what training and evaluation left in a run folder, and groups runs by method."""
+"""Reads what training and evaluation left in a run folder."""
 
 import json
-import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from elbax._errors import InputError
+from elbax._errors import CheckpointError, InputError
 from elbax.evaluation.images import are_images
 from elbax.runs.results import setting_stamp
+from elbax.spelling import label
+from elbax.training.config import RunSpec
+from elbax.training.recorded import read_config
 
 FORMAT = 1
 
@@ -41,55 +43,6 @@ class RunResults:
     per_datum: dict[str, np.ndarray] | None = None
     snr: dict[str, Any] | None = None
     units: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation (ddof 1) of one number over seeds.
-
-    `sd` is None for fewer than two values, `mean` for none.
-    """
-
-    mean: float | None
-    sd: float | None
-    count: int
-
-
-@dataclass(frozen=True)
-class Method:
-    """The runs that differ in nothing but their seed.
-
-    Attributes:
-        label: the name to print, such as "IWAE(64)".
-        runs: entries of `results["runs"]`, diverged ones included.
-        rows: where those entries stand in `results["runs"]`, and so in the image arrays.
-    """
-
-    label: str
-    runs: tuple[dict[str, Any], ...]
-    rows: tuple[int, ...]
-
-    @property
-    def finished(self) -> list[dict[str, Any]]:
-        """The runs that did not diverge."""
-        return [run for run in self.runs if run["status"] == "ok"]
-
-    @property
-    def shown(self) -> int:
-        """The row of the run whose images are shown: the first that did not diverge."""
-        pairs = zip(self.rows, self.runs, strict=True)
-        return next((row for row, run in pairs if run["status"] == "ok"), self.rows[0])
-
-    def mean(self, key: str) -> tuple[float | None, float | None]:
-        """Mean of a metric over the finished runs, and its error.
-
-        The error is the sd over seeds (ddof 1) or, of a single run, the standard error over data.
-        """
-        finished = self.finished
-        found = spread([run["metrics"].get(key) for run in finished])
-        if len(finished) == 1:
-            return found.mean, number(finished[0].get("standard_errors", {}).get(key))
-        return found.mean, found.sd
 
 
 def read(run_dir: str | Path) -> RunResults:
@@ -123,6 +76,45 @@ def read(run_dir: str | Path) -> RunResults:
     )
 
 
+def read_training(run_dir: str | Path) -> RunResults:
+    """What a run directory holds of the training, evaluated or not.
+
+    Raises:
+        InputError: it was not written by `elbax train` or `elbax compare`.
+    """
+    folder = Path(run_dir)
+    if (folder / "results.json").exists():
+        return read(folder)
+    try:
+        config = read_config(folder)
+        specs = [
+            RunSpec(one["method"], one["seed"], one.get("learning_rate")) for one in config["runs"]
+        ]
+        runs = [_untold(spec) for spec in specs]
+    except CheckpointError as error:
+        raise InputError(str(error)) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"'{folder / 'config.json'}' is not as elbax writes it ({error}); give another folder."
+        ) from None
+    train = "give a directory that `elbax train` or `elbax compare` wrote"
+    metrics = _metrics(folder / "metrics.jsonl", train)
+    return RunResults({"runs": runs}, metrics, config, None)
+
+
+def _untold(spec: RunSpec) -> dict[str, Any]:
+    """The entry in results.json of a run that was not evaluated."""
+    rate = "" if spec.learning_rate is None else f" lr {spec.learning_rate:g}"
+    return {
+        "name": spec.name,
+        "method": spec.method + rate,
+        "label": label(spec.method) + rate,
+        "seed": spec.seed,
+        "status": "ok",
+        "metrics": {},
+    }
+
+
 def read_results(run_dir: str | Path) -> dict[str, Any]:
     """The content of a run directory's `results.json`, alone.
 
@@ -136,45 +128,6 @@ def read_results(run_dir: str | Path) -> dict[str, Any]:
     results = _parse(folder / "results.json", evaluate)
     _check(results, folder / "results.json", evaluate)
     return results
-
-
-def by_method(results: dict[str, Any]) -> list[Method]:
-    """The runs of each method, in order of first appearance.
-
-    Two methods of the same label are told apart by their full name, such as
-    "iwae(k=64, gradient=dreg)".
-    """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row, run in enumerate(results["runs"]):
-        groups.setdefault((run["method"], run["label"]), []).append(row)
-    labels = [label for _, label in groups]
-    return [
-        Method(
-            label=label if labels.count(label) == 1 else method,
-            runs=tuple(results["runs"][row] for row in rows),
-            rows=tuple(rows),
-        )
-        for (method, label), rows in groups.items()
-    ]
-
-
-def number(value: Any) -> float | None:
-    """A finite number as float, and None for null, NaN, infinities and anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def spread(values: Sequence[Any]) -> Spread:
-    """Mean and standard deviation of those values that are finite numbers.
-
-    >>> spread([1.0, None, 3.0])
-    Spread(mean=2.0, sd=1.4142135623730951, count=2)
-    """
-    known = [known for value in values if (known := number(value)) is not None]
-    mean = float(np.mean(known)) if known else None
-    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return Spread(mean, sd, len(known))
 
 
 def _text(path: Path, cure: str) -> str:
@@ -322,3 +275,17 @@ def per_datum_or_none(folder: Path, results: dict[str, Any]) -> dict[str, np.nda
         return read_per_datum(folder, results)
     except InputError:
         return None
+
+
+def folder_names(paths: Sequence[Path]) -> list[str]:
+    """What folders are called beside each other: by as many of their parts as tell them apart.
+
+    >>> folder_names([Path("/a/run"), Path("/b/run")]), folder_names([Path("/a/x"), Path("/a/y")])
+    (['a/run', 'b/run'], ['x', 'y'])
+    """
+    parts = [path.resolve().parts for path in paths]
+    for count in range(1, max(map(len, parts), default=1) + 1):
+        names = ["/".join(one[-count:]) for one in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]

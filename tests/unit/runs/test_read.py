@@ -5,7 +5,8 @@ import pytest
 
 from elbax._errors import InputError
 from elbax.runs import read as results_module
-from elbax.runs.read import Spread, by_method, number, read, spread
+from elbax.runs.groups import Spread, by_method, number, spread
+from elbax.runs.read import read
 from tests.unit.conftest import make_per_datum
 
 

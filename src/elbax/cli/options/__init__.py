@@ -1,7 +1,7 @@
 """Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
 
 from elbax.cli.options.data import DataFetch, DataInfo, DataList
-from elbax.cli.options.looking import Evaluate, Export, Report, Sample, Snr
+from elbax.cli.options.looking import Evaluate, Export, Plot, Report, Sample, Snr
 from elbax.cli.options.reproduce import Reproduce
 from elbax.cli.options.shared import (
     Checked,
@@ -25,6 +25,7 @@ __all__ = [
     "EvaluateOptions",
     "Export",
     "ModelOptions",
+    "Plot",
     "Report",
     "Reproduce",
     "RunOptions",
@@ -42,6 +43,7 @@ COMMANDS: dict[str, type[Checked]] = {
     "snr": Snr,
     "reproduce": Reproduce,
     "report": Report,
+    "plot": Plot,
     "export": Export,
 }
 DATA_COMMANDS: dict[str, type[Checked]] = {

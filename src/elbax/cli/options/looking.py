@@ -1,4 +1,4 @@
-"""The options of the commands that look at trained runs: evaluate, sample, snr, report, export."""
+"""The options of the commands that look at trained runs, from evaluate to export."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -118,6 +118,27 @@ class Report(OutputOptions):
     """Folders that `elbax evaluate`, `elbax compare` or `elbax reproduce` wrote results into."""
     out: MaybeFolder = None
     """Folder of the page; none given takes the first of the folders."""
+
+
+@dataclass(frozen=True)
+class Plot(OutputOptions):
+    """Draw one metric against epoch, the runs of several folders on the same axes.
+
+    Runs that are still training, or were never evaluated, are drawn as far as they are.
+
+    Example: elbax plot runs/iwae runs/piwae --metric iwae_64 --out curves.png
+    """
+
+    FIRST = ("folders", "metric", "out")
+
+    folders: tyro.conf.Positional[
+        Annotated[tuple[str, ...], tyro.conf.arg(metavar="FOLDER ...")]
+    ] = ()
+    """Folders that `elbax train` or `elbax compare` wrote."""
+    metric: Annotated[str, tyro.conf.arg(metavar="NAME")] = "bound"
+    """A metric of metrics.jsonl: bound, iwae_64 (held-out IWAE-64), ess, learning_rate, .."""
+    out: Annotated[str, tyro.conf.arg(metavar="FILE")] = "curves.png"
+    """File of the figure: .png or .svg; the numbers lie beside it as .json."""
 
 
 @dataclass(frozen=True)
