@@ -24,6 +24,7 @@ from elbax.report.pictures import pictures
 from elbax.report.style import INK, STYLES, WIDTH, face, legend, plain, style
 
 _MOST_HOVERED = 40  # points of a line that say their values
+_HOVER = "hover-"
 _LATE = 0.25  # of the axis, where the first rise is over that would dwarf the rest
 
 
@@ -45,15 +46,20 @@ def figure_of(exhibit: Exhibit) -> Figure:
     raise InputError(f"nothing to draw: '{exhibit.title}' holds no lines, rows or panels.")
 
 
-def hovers_of(exhibit: Exhibit) -> dict[str, list[str]]:
-    """What points of the drawing say, by the id of their group in its SVG."""
-    if not isinstance(exhibit, LinesExhibit):
-        return {}
+def hovers_of(figure: Figure) -> dict[str, list[str]]:
+    """What points of a drawing say, by the id of their group in its SVG."""
+    marked = [
+        line
+        for axes in figure.axes
+        for line in axes.lines
+        if str(line.get_gid()).startswith(_HOVER)
+    ]
     return {
-        f"hover-{place}": [
-            f"{line['label']}: {line['y'][i]:.4g} at {line['x'][i]:g}" for i in _hovered(line)
+        str(line.get_gid()): [
+            f"{line.get_label()}: {y:.4g} at {x:g}"
+            for x, y in zip(*map(np.asarray, line.get_data()), strict=True)
         ]
-        for place, line in enumerate(exhibit.lines)
+        for line in marked
     }
 
 
@@ -72,6 +78,8 @@ def _lines(exhibit: LinesExhibit) -> Figure:
         )  # fmt: skip
     _scale_x(axes, exhibit)
     _scale_y(axes, exhibit)
+    for place, line in enumerate(exhibit.lines):
+        _mark(axes, line, place)
     axes.set_xlabel(exhibit.x)
     axes.set_ylabel(exhibit.y)
     legend(figure, [line["label"] for line in exhibit.lines])
@@ -95,15 +103,24 @@ def _draw_line(axes: Axes, line: Line, place: int, count: int, *, spread: bool) 
         axes.vlines(x, low, high, color=color, lw=1)
     if line.get("theory"):
         axes.plot(x, line["theory"], color=color, lw=0.7, alpha=0.8)
-    at = _hovered(line)
-    hover = axes.plot(x[at], y[at], ls="none", marker="o", ms=11, color=color, alpha=0)[0]
-    hover.set_gid(f"hover-{place}")
 
 
-def _hovered(line: Line) -> list[int]:
-    """The points of a line that say their values: all of a short one, some of a long one."""
-    known = [i for i, value in enumerate(line["y"]) if value is not None and math.isfinite(value)]
-    return known[:: max(1, -(-len(known) // _MOST_HOVERED))]
+def _mark(axes: Axes, line: Line, place: int) -> None:
+    """Points that cannot be seen, to say their values: all of a short line, some of a long one.
+
+    Those outside of the axes are left out, since an SVG may leave them out too.
+    """
+    low, high = axes.get_ylim()
+    known = [
+        (x, y)
+        for x, y in zip(line["x"], line["y"], strict=True)
+        if y is not None and low <= y <= high
+    ]
+    shown = np.array(known[:: max(1, -(-len(known) // _MOST_HOVERED))], float).reshape(-1, 2)
+    axes.plot(
+        *shown.T, ls="none", marker="o", ms=11, alpha=0,
+        gid=f"{_HOVER}{place}", label=line["label"],
+    )  # fmt: skip
 
 
 def _scale_x(axes: Axes, exhibit: LinesExhibit) -> None:

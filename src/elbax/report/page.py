@@ -10,7 +10,7 @@ import hashlib
 import importlib.resources
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -152,7 +152,7 @@ def _drawn(exhibit: Exhibit, section: Section) -> dict[str, Any]:
     figure = figures.figure_of(exhibit)
     svg = style.render(figure, "svg", transparent=True)
     return {
-        "svg": _inline(svg, exhibit),
+        "svg": _inline(svg, exhibit, figures.hovers_of(figure)),
         "place": _place(exhibit, section),
         "image": _link("image/svg+xml", svg),
         "numbers": _link("application/json", numbers_of(exhibit).encode()),
@@ -183,7 +183,7 @@ def numbers_of(exhibit: Exhibit, *, with_images: bool = False) -> str:
     return re.sub(r"\b(NaN|-?Infinity)\b", "null", text) if "NaN" in text else text
 
 
-def _inline(svg: bytes, exhibit: Exhibit) -> Markup:
+def _inline(svg: bytes, exhibit: Exhibit, hovers: Mapping[str, Sequence[str]]) -> Markup:
     """An SVG file as an element of a page.
 
     Without its prolog, namespaces and style sheet, which a page needs none of; with names of its
@@ -194,7 +194,7 @@ def _inline(svg: bytes, exhibit: Exhibit) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
-    for group, told in figures.hovers_of(exhibit).items():
+    for group, told in hovers.items():
         text = _with_titles(text, group, told)
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{exhibit.name}-", text)
     text = text.replace(style.INK, "currentColor")
@@ -204,17 +204,15 @@ def _inline(svg: bytes, exhibit: Exhibit) -> Markup:
 
 def _with_titles(text: str, group: str, told: Sequence[str]) -> str:
     """Put a title into each marker of a group, in order; browsers show it where one points."""
-    start = text.find(f'<g id="{group}">')
-    if start < 0:
-        return text
-    end = text.index("</g>\n  ", start) if "</g>\n  " in text[start:] else len(text)
+    before, found, after = text.partition(f'<g id="{group}">')
     titles = iter(told)
-    part = re.sub(
+    after = re.sub(
         r"(<use [^>]*)/>",
-        lambda mark: f"{mark[1]}><title>{escape(next(titles, ''))}</title></use>",
-        text[start:end],
+        lambda mark: f"{mark[1]}><title>{escape(next(titles))}</title></use>",
+        after,
+        count=len(told),
     )
-    return text[:start] + part + text[end:]
+    return before + found + after
 
 
 def _render(chapters: list[Chapter], drawn: dict[str, dict[str, Any]]) -> str:

@@ -168,8 +168,12 @@ def _marked(cell: str, strong: bool, place: bool) -> str:
 
 
 def _cut(label: str) -> str:
+    """One line; of a long label its ends, for labels often differ in their last words."""
     label = " ".join(label.split())
-    return label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…"
+    if len(label) <= _LABEL:
+        return label
+    end = _LABEL // 3
+    return f"{label[: _LABEL - 1 - end]}…{label[-end:]}"
 
 
 def _panels(widths: list[int]) -> list[list[int]]:

@@ -95,9 +95,20 @@ def test_axes_are_as_the_exhibit_says(more):
 def test_lines_with_bars_and_theory_say_their_values():
     line = {"label": "A", "x": [1, 4], "y": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
     exhibit = LinesExhibit("l", "t", "c", "k", "SNR", [line | {"theory": [1.0, 2.0]}], log_x=True)
-    assert figures.hovers_of(exhibit) == {"hover-0": ["A: 1 at 1", "A: 2 at 4"]}
-    assert b'id="hover-0"' in style.render(figures.figure_of(exhibit), "svg")
-    assert len(figures.hovers_of(lines_of())["hover-0"]) == 2  # what is missing says nothing
+    figure = figures.figure_of(exhibit)
+    assert figures.hovers_of(figure) == {"hover-0": ["A: 1 at 1", "A: 2 at 4"]}
+    assert b'id="hover-0"' in style.render(figure, "svg")
+
+
+def test_points_that_are_missing_or_outside_of_the_axes_say_nothing():
+    values = [-1e3, None, *np.linspace(-5, -4, 98)]
+    line = {"label": "A", "x": list(range(100)), "y": values}
+    figure = figures.figure_of(LinesExhibit("l", "t", "c", "epoch", "nats", [line]))
+    [told] = figures.hovers_of(figure).values()
+    assert 20 <= len(told) <= 40
+    assert not any("-1000" in one for one in told)
+    group = style.render(figure, "svg").decode().partition('id="hover-0"')[2]
+    assert group.partition("<g id=")[0].count("<use ") == len(told)
 
 
 def test_images_in_color_and_in_rows_are_drawn():
