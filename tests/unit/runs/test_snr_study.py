@@ -108,5 +108,7 @@ def test_a_trained_run_from_the_command_line(tmp_path, capsys, monkeypatch):
 
 
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
-    assert main(["snr", str(tmp_path / "nothing")]) == 2
+    assert main(["snr", str(tmp_path)]) == 2
     assert "expected a run folder with a config.json" in capsys.readouterr().err
+    assert main(["snr", str(tmp_path / "nothing")]) == 2
+    assert "expected toy, or a folder that `elbax train` wrote" in capsys.readouterr().err
