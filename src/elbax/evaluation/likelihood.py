@@ -47,6 +47,12 @@ class Evaluation:
         finite: `[len(ks), N]`, False where that bound of that datum is not finite. A metric's mean
             is over the data whose own values are finite, and `num_nonfinite` counts the others: a
             datum with one weight of zero has no IWAE-1, and its log p-hat is as good as any.
+
+    >>> from elbax.models import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> found = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
+    >>> found.per_datum("gap_1").shape, bool(found.estimate("gap_1").mean < 0)
+    ((5,), True)
     """
 
     ks: tuple[int, ...]
@@ -132,7 +138,7 @@ def evaluate(
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5 (log p-hat by 5000 samples).
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> result = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
     >>> result.bounds.shape, result.metrics()

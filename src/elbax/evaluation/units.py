@@ -72,7 +72,7 @@ def active_units(
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5.2.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> active_units(model, jnp.zeros((5, 3)), key=jax.random.key(1))
     (0,)
