@@ -65,7 +65,7 @@ def active_units(
         num_samples: draws per datum, for the layers above the first.
 
     Returns:
-        One count per stochastic layer, nearest to the data first: (26, 7) is their "26+7".
+        One count per stochastic layer, nearest to the data first; (26, 7) is their "26+7".
 
     Raises:
         InputError: too few data or samples to tell, or posterior means that are not finite.

@@ -127,8 +127,8 @@ def linear_gaussian(
     """A random linear-Gaussian model, its encoder near the best one.
 
     Args:
-        num_observed: D.
-        num_latents: Z.
+        num_observed: size of a datum, D.
+        num_latents: how many latents, Z.
         key: a random key, consumed here.
         offset: standard deviation of a normal displacement of each encoder parameter from the
             best encoder; 0 gives the best encoder itself.

@@ -32,7 +32,7 @@ class Generative(AbstractGenerative):
     Args:
         decoder: a function of one latent vector `[Z]` to a distribution over the raveled datum,
             or any Equinox module that is one.
-        num_latents: Z.
+        num_latents: how many latents, Z.
         event_shape: the shape of one datum.
 
     >>> from elbax.distributions import Bernoulli
