@@ -7,7 +7,7 @@ import elbax
 
 project = "elbax"
 author = "The elbax authors"
-copyright = "the elbax authors"  # noqa: A001 (Sphinx reads this name)
+copyright = "the elbax authors"
 version = release = version_of("elbax")
 
 extensions = [

@@ -75,7 +75,9 @@ def test_every_command_of_the_pages_is_one():
     """Names of commands and of their options, as `elbax` itself knows them."""
     text = "\n".join((DOCS / page).read_text() for page in PAGES)
     text += (REPOSITORY / "README.md").read_text()
-    lines = re.findall(r"^(?:srun )?elbax (\w+[^#\n]*)", text.replace("\\\n", " "), flags=re.MULTILINE)
+    lines = re.findall(
+        r"^(?:srun )?elbax (\w+[^#\n]*)", text.replace("\\\n", " "), flags=re.MULTILINE
+    )
     used: dict[str, set[str]] = {}
     for line in lines:
         command = line.split()[0]

@@ -97,5 +97,8 @@ def test_the_five_lines_run_in_an_empty_environment(wheel, tmp_path):
     constraints = str(REPOSITORY / "constraints.txt")
     pip(str(python), "install", "--quiet", "--constraint", constraints, str(wheel))
     assert "Estimate" in run(python, tmp_path, five_lines())
-    run(python, tmp_path, "import subprocess, sys; "
-        "subprocess.run([sys.prefix + '/bin/elbax', '--help'], check=True)")
+    run(
+        python,
+        tmp_path,
+        "import subprocess, sys; subprocess.run([sys.prefix + '/bin/elbax', '--help'], check=True)",
+    )
