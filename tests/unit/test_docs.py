@@ -1,4 +1,4 @@
-"""What the pages say holds: their Python runs, their links are of a form, every public name is there."""
+"""What the pages say holds: their Python runs, commands are known, every public name is there."""
 
 import contextlib
 import io
