@@ -46,9 +46,9 @@ def public():
 WITHOUT_EXAMPLE = {"evaluate_runs", "load_runs", "origin_of", "write_report"}
 
 
-@pytest.mark.parametrize("name", dict(public()))
-def test_every_public_name_is_explained_by_an_example(name):
-    text = vars(dict(public())[name]).get("__doc__") or dict(public())[name].__doc__
+@pytest.mark.parametrize(("name", "value"), list(public()))
+def test_every_public_name_is_explained_by_an_example(name, value):
+    text = vars(value).get("__doc__") or value.__doc__
     assert ">>> " in text or name.rpartition(".")[2] in WITHOUT_EXAMPLE
 
 

@@ -47,8 +47,8 @@ def in_the_repository():
     os.chdir(before)
 
 
-def environment(folder: Path) -> Path:
-    venv.create(folder, with_pip=True)
+def environment(folder: Path, *, with_pip: bool) -> Path:
+    venv.create(folder, with_pip=with_pip)
     return folder / "bin" / "python"
 
 
@@ -78,13 +78,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     expected = {
         path.relative_to(own.parent).as_posix() for path in own.rglob("*") if path.suffix in kinds
     }
-    assert {"elbax/py.typed", "elbax/nn/__init__.pyi"} <= expected | {"elbax/py.typed"}
+    expected.add("elbax/py.typed")
+    assert {"elbax/nn/__init__.pyi", "elbax/report/templates/report.css"} <= expected
     assert expected <= set(names)
 
 
 def test_the_five_lines_run_on_the_wheel(wheel, tmp_path):
-    python = environment(tmp_path / "env")
-    pip(str(python), "install", "--quiet", "--no-deps", str(wheel))
+    python = environment(tmp_path / "env", with_pip=False)
+    pip(sys.executable, "--python", str(python), "install", "--quiet", "--no-deps", str(wheel))
     # The other packages of this environment, without the .pth that leads to the checkout.
     site = run(python, tmp_path, "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(site, "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -93,7 +94,7 @@ def test_the_five_lines_run_on_the_wheel(wheel, tmp_path):
 
 @pytest.mark.slow
 def test_the_five_lines_run_in_an_empty_environment(wheel, tmp_path):
-    python = environment(tmp_path / "env")
+    python = environment(tmp_path / "env", with_pip=True)
     constraints = str(REPOSITORY / "constraints.txt")
     pip(str(python), "install", "--quiet", "--constraint", constraints, str(wheel))
     assert "Estimate" in run(python, tmp_path, five_lines())
