@@ -7,8 +7,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 READY := .venv/.ready
+DOCS := .venv/.docs
 
-.PHONY: demo test quick lint tests format bench clean
+.PHONY: demo test quick lint tests format docs wheel release bench clean
 
 demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
@@ -34,6 +35,15 @@ format: $(READY)  ## Put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCS)  ## The site, in docs/_build/html; runs its notebooks
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
+
+wheel: $(READY)  ## Build the wheel and try it in an empty environment
+	$(BIN)/pytest -m slow tests/unit/test_wheel.py
+
+release: $(DOCS)  ## make release VERSION=0.2.0: check, build, tag; uploads nothing
+	BIN=$(BIN) tools/release.sh "$(VERSION)"
+
 bench: $(READY)  ## Ratios within one run, as runs/bench.json; peers that are installed take part
 	$(BIN)/python benchmarks/bench.py
 
@@ -51,5 +61,9 @@ $(READY): $(INSTALLED)
 		|| echo "The oracles could not be installed; their tests will be skipped."
 	touch $@
 
+$(DOCS): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf docs/_build .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import elbax
 from elbax.distributions import Bernoulli, DiagonalNormal
-from elbax.models.one_layer import Generative, Inference
+from elbax.models import Generative, Inference
 
 
 class TwoLayerGenerative(elbax.AbstractGenerative):
@@ -76,7 +76,7 @@ def two_layer():
 
 
 def own_networks():
-    """A user's own Equinox networks in the one-layer model."""
+    """A user's own Equinox networks in the one-layer model; the page on own networks has them."""
     encoder_key, decoder_key = jax.random.split(jax.random.key(4))
     encoder = eqx.nn.MLP(4, 4, 8, 1, key=encoder_key)
     decoder = eqx.nn.MLP(2, 4, 8, 1, key=decoder_key)

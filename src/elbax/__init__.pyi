@@ -1,4 +1,4 @@
-from . import bounds, rules
+from . import bounds, distributions, models, nn, rules
 from ._errors import (
     CheckpointError,
     DataError,
@@ -19,13 +19,13 @@ from .evaluation.snr import SNR, snr
 from .evaluation.units import active_units
 from .gradients import value_and_grad
 from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
+from .models._gaussian_toy import gaussian_toy
+from .models._hierarchical import hierarchical
+from .models._linear_gaussian import linear_gaussian
+from .models._one_layer import one_layer
 from .models.config import ModelConfig
 from .models.describe import config_of
-from .models.gaussian_toy import gaussian_toy
-from .models.hierarchical import hierarchical
 from .models.interface import AbstractGenerative, AbstractInference, Model
-from .models.linear_gaussian import linear_gaussian
-from .models.one_layer import one_layer
 from .models.pruning import pruned
 from .models.saved import load, save
 from .models.weights import arrays_of, with_arrays
@@ -63,6 +63,7 @@ __all__ = [
     "ciwae",
     "compare",
     "config_of",
+    "distributions",
     "evaluate",
     "evaluate_runs",
     "fit",
@@ -76,6 +77,8 @@ __all__ = [
     "load_runs",
     "log_weights",
     "miwae",
+    "models",
+    "nn",
     "one_layer",
     "origin_of",
     "piwae",

@@ -17,31 +17,72 @@ from collections.abc import Iterable
 
 
 class ElbaxError(Exception):
-    """The root of every error that elbax raises on purpose."""
+    """The root of every error that elbax raises on purpose.
+
+    >>> import elbax
+    >>> try:
+    ...     elbax.iwae(k=0)
+    ... except ElbaxError as error:
+    ...     print(error)
+    expected k >= 1 (a whole number of samples) for IWAE; got k=0.
+    """
 
 
 class InputError(ElbaxError, ValueError):
-    """The caller gave something that cannot be used; the message says what would be."""
+    """The caller gave something that cannot be used; the message says what would be.
+
+    >>> issubclass(InputError, ValueError)
+    True
+    """
 
 
 class DataError(InputError):
-    """A data set cannot be found, read or used as asked."""
+    """A data set cannot be found, read or used as asked.
+
+    >>> import elbax
+    >>> try:
+    ...     elbax.load_data("digit")
+    ... except DataError as error:
+    ...     print(str(error)[:46])
+    unknown data set 'digit'; did you mean 'digits
+    """
 
 
 class CheckpointError(InputError):
-    """A checkpoint or a run folder cannot be read or does not belong to this run."""
+    """A checkpoint or a run folder cannot be read or does not belong to this run.
+
+    >>> import elbax
+    >>> try:
+    ...     elbax.load("no-such-file.safetensors")
+    ... except CheckpointError as error:
+    ...     print(error)
+    expected a model file; found none at 'no-such-file.safetensors'.
+    """
 
 
 class OutputError(InputError):
-    """A result cannot be written where it was asked for; what stood there before still does."""
+    """A result cannot be written where it was asked for; what stood there before still does.
+
+    >>> issubclass(OutputError, InputError)
+    True
+    """
 
 
 class RunFailedError(ElbaxError):
-    """A command that was asked for correctly failed while running."""
+    """A command that was asked for correctly failed while running.
+
+    >>> issubclass(RunFailedError, InputError)
+    False
+    """
 
 
 class ElbaxWarning(UserWarning):
-    """Something that is allowed but probably not meant; the message says how to say otherwise."""
+    """Something that is allowed but probably not meant; the message says how to say otherwise.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", ElbaxWarning)  # stop at one
+    >>> warnings.simplefilter("default", ElbaxWarning)
+    """
 
 
 class StoppedError(ElbaxError):

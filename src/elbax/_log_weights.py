@@ -30,7 +30,7 @@ def log_weights(model: Model, x: Data, num_samples: int, *, key: PRNGKey) -> Log
         `log_w [K, B]` in nats.
 
     >>> import jax.numpy as jnp
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> log_weights(model, jnp.zeros((5, 3)), 4, key=jax.random.key(1)).shape
     (4, 5)

@@ -52,6 +52,13 @@ class Learned(eqx.Module):
             whatever the data. "descend": down the bound, and beta goes to 1. Both are kept to
             reproduce reports that learned beta so. "noise": down the relative noise of the
             inference network's gradient, E|g|^2 / |E g|^2, estimated while training.
+
+    Raises:
+        InputError: a start that is not strictly between 0 and 1, or another way.
+
+    >>> import elbax
+    >>> elbax.bounds.CIWAE(8, Learned(0.3)).num_samples
+    8
     """
 
     start: Scalar

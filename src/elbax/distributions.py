@@ -15,9 +15,31 @@ from jaxtyping import Array, Float
 from elbax._numerics import bernoulli_log_prob
 from elbax._types import PRNGKey
 
+__all__ = ["AbstractDistribution", "Bernoulli", "Categorical", "DiagonalNormal"]
+
 
 class AbstractDistribution(eqx.Module):
-    """A distribution over an array (or a pytree of arrays) that belongs to one datum."""
+    """A distribution over an array (or a pytree of arrays) that belongs to one datum.
+
+    To write one, subclass it with the arrays it needs as fields, and `sample`, `log_prob` and
+    `mean`. Set `is_reparameterized` where a sample is a differentiable function of the fields:
+    rules that need a path are refused for latents without it.
+
+    >>> class Poisson(AbstractDistribution):
+    ...     log_rate: jax.Array
+    ...
+    ...     def sample(self, key):
+    ...         return jax.random.poisson(key, jnp.exp(self.log_rate)).astype(float)
+    ...
+    ...     def log_prob(self, value):
+    ...         constant = jax.scipy.special.gammaln(value + 1)
+    ...         return jnp.sum(value * self.log_rate - jnp.exp(self.log_rate) - constant)
+    ...
+    ...     def mean(self):
+    ...         return jnp.exp(self.log_rate)
+    >>> round(float(Poisson(jnp.zeros(2)).log_prob(jnp.zeros(2))), 6)
+    -2.0
+    """
 
     is_reparameterized: ClassVar[bool] = False
     """Whether samples are differentiable in the parameters."""
@@ -36,7 +58,11 @@ class AbstractDistribution(eqx.Module):
 
 
 class DiagonalNormal(AbstractDistribution):
-    """Normal distribution with independent coordinates; `scale` is a standard deviation.
+    """Normal distribution with independent coordinates; a value is a vector `[Z]`.
+
+    Args:
+        loc: `[Z]`.
+        scale: standard deviations, `[Z]`, positive; not checked, because they are traced.
 
     >>> q = DiagonalNormal(jnp.zeros(2), jnp.ones(2))
     >>> round(float(q.log_prob(jnp.zeros(2))), 6)  # -log(2 pi)
@@ -70,7 +96,10 @@ class DiagonalNormal(AbstractDistribution):
 
 
 class Bernoulli(AbstractDistribution):
-    """Independent Bernoulli variables given by their logits.
+    """Independent Bernoulli variables given by their logits; a value is a vector `[D]`.
+
+    Args:
+        logits: log p / (1 - p), `[D]`.
 
     `log_prob` also takes values between 0 and 1 (grey levels): a cross-entropy then, no
     log-probability, and the data room says so where it happens.
@@ -95,7 +124,10 @@ class Bernoulli(AbstractDistribution):
 
 
 class Categorical(AbstractDistribution):
-    """Independent categorical variables given by their logits; a value is one-hot.
+    """Independent categorical variables given by their logits; a value is one-hot, `[Z, C]`.
+
+    Args:
+        logits: `[Z, C]`, Z variables of C categories; rows need not be normalized.
 
     >>> q = Categorical(jnp.zeros((1, 4)))
     >>> round(float(q.log_prob(jnp.array([[0.0, 1.0, 0.0, 0.0]]))), 6)  # log(1/4)

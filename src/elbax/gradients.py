@@ -88,7 +88,7 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     References: DReG and the ratio form of the pathwise term follow Tucker et al. 2019, section 3.
 
     >>> from elbax.methods import iwae
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> step = value_and_grad(iwae(k=8, gradient="dreg"))
     >>> (value, info), gradients = step(model, jnp.zeros((5, 3)), key=jax.random.key(1))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import Model
-from elbax.models.linear_gaussian import LinearGaussian
+from elbax.models._linear_gaussian import LinearGaussian
 
 LOG_SCALE = -0.1
 

@@ -28,6 +28,19 @@ class AbstractBound(eqx.Module):
     To write one, subclass it with `num_samples` and `__call__`; override `derivatives` where a
     closed form is known, and set `rises_with_shift` where it is so. `Custom` wraps a plain function
     instead.
+
+    >>> class Best(AbstractBound):
+    ...     t: int = eqx.field(static=True)
+    ...
+    ...     @property
+    ...     def num_samples(self):
+    ...         return self.t
+    ...
+    ...     def __call__(self, log_w):
+    ...         return jnp.max(log_w, axis=0) - jnp.log(self.t)
+    >>> g, _ = Best(2).derivatives(jnp.array([[0.0], [1.0]]))
+    >>> g.tolist()
+    [[0.0], [1.0]]
     """
 
     rises_with_shift: ClassVar[bool] = False

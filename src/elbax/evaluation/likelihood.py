@@ -59,6 +59,11 @@ class Evaluation:
     >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
     Evaluation(2 data, in nats per datum, ± standard error)
       log p-hat -2.00 ± 0.50, IWAE-1 -2.50 ± 0.50
+    >>> from elbax.models import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> found = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
+    >>> found.per_datum("gap_1").shape, bool(found.estimate("gap_1").mean < 0)
+    ((5,), True)
     """
 
     ks: tuple[int, ...]
@@ -151,7 +156,7 @@ def evaluate(
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5 (log p-hat by 5000 samples).
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> result = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
     >>> result.bounds.shape, result.metrics()

@@ -169,7 +169,7 @@ def _plain_and_resampled(params, x, key, static, k):
 
 def _two_latents() -> Model:
     """A small model for the examples above."""
+    from elbax.models._one_layer import one_layer
     from elbax.models.config import ModelConfig
-    from elbax.models.one_layer import one_layer
 
     return one_layer((4, 4), ModelConfig(hidden=(3,), latents=2), key=jax.random.key(0))

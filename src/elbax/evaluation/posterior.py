@@ -18,7 +18,7 @@ _BLOCK = 1000  # data at a time
 def posterior_means(model: Model, x: Data) -> PyTree:
     """E_q[z | x] `[N, Z]` (a pytree of such arrays where there are several layers).
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> posterior_means(linear_gaussian(3, 2, key=jax.random.key(0)), np.zeros((5, 3))).shape
     (5, 2)
     """
@@ -28,7 +28,7 @@ def posterior_means(model: Model, x: Data) -> PyTree:
 def reconstructions(model: Model, x: Data) -> np.ndarray:
     """E[x | z] at the posterior mean of z, `[N, *event]`.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> reconstructions(linear_gaussian(3, 2, key=jax.random.key(0)), np.zeros((5, 3))).shape
     (5, 3)
     """
@@ -43,7 +43,7 @@ def decode(model: Model, z: PyTree) -> np.ndarray:
 def prior_samples(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
     """E[x | z] for z drawn from the prior, `[num_samples, *event]`.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> prior_samples(model, 4, key=jax.random.key(1)).shape
     (4, 3)
@@ -59,7 +59,7 @@ def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
     Raises:
         InputError: fewer than one, or a model of your own without `sample_data`.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> sample(model, 4, key=jax.random.key(1)).shape
     (4, 3)

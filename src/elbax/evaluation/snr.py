@@ -46,6 +46,12 @@ class SNR:
     >>> SNR(ratios, {}, {}, {}, {}, {}, {}, 64)
     SNR(64 draws, 3 groups of parameters, ± standard error)
       generative 0.500 ± 0.020, inference 0.500 ± 0.020
+    >>> from elbax.methods import iwae
+    >>> from elbax.models import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> found = snr(iwae(8), model, jnp.zeros((5, 3)), key=jax.random.key(1), num_draws=64)
+    >>> found.num_draws, bool(found.snr["inference"].low <= found.snr["inference"].high)
+    (64, True)
     """
 
     snr: dict[str, Ratio]
@@ -100,7 +106,7 @@ def snr(
     eq. 5 (SNR) and eq. 12 (DSNR).
 
     >>> from elbax.methods import iwae
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> found = snr(iwae(8), model, jnp.zeros((5, 3)), key=jax.random.key(1), num_draws=64)
     >>> sorted(found.snr)[:2]
@@ -145,7 +151,7 @@ def gradient_draws(
     them if omitted. Draw i is that of `snr` with the same key.
 
     >>> from elbax.methods import iwae
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> x, key = jnp.zeros((5, 3)), jax.random.key(1)
     >>> gradient_draws(iwae(8), model, x, key=key, num_draws=7, parameters=[0, 13]).shape
@@ -325,7 +331,7 @@ def _directed(draws, direction, is_real, *, groups) -> Float[Array, "3 g"]:
 def layers(model: Model) -> list[str]:
     """The names of a model's layers, "generative/decoder.logits", in the order of its arrays.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> layers(linear_gaussian(3, 2, key=jax.random.key(0)))[:2]
     ['generative/prior_mean', 'generative/weight']
     """

@@ -65,14 +65,14 @@ def active_units(
         num_samples: draws per datum, for the layers above the first.
 
     Returns:
-        One count per stochastic layer, nearest to the data first: (26, 7) is their "26+7".
+        One count per stochastic layer, nearest to the data first; (26, 7) is their "26+7".
 
     Raises:
         InputError: too few data or samples to tell, or posterior means that are not finite.
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5.2.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> active_units(model, jnp.zeros((5, 3)), key=jax.random.key(1))
     (0,)

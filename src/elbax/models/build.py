@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float
 
 from elbax._types import PRNGKey
+from elbax.models._hierarchical import hierarchical
+from elbax.models._one_layer import one_layer
 from elbax.models.config import ModelConfig
-from elbax.models.hierarchical import hierarchical
 from elbax.models.interface import Model
-from elbax.models.one_layer import one_layer
 
 
 def build(

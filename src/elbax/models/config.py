@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from elbax.nn._names import ACTIVATIONS
+
+__all__ = ["ACTIVATIONS", "LATENTS", "PRESETS", "ModelConfig"]
+
 LATENTS = ("normal", "bernoulli", "categorical")
-ACTIVATIONS = ("tanh", "relu", "leaky-relu", "elu", "gelu", "softplus")
 
 
 @dataclass(frozen=True)

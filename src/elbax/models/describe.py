@@ -8,16 +8,16 @@ import jax
 
 from elbax._arrays import layout
 from elbax._errors import InputError
+from elbax.models._gaussian_toy import ToyGenerative, ToyInference, gaussian_toy
+from elbax.models._hierarchical import HierarchicalGenerative, HierarchicalInference
+from elbax.models._linear_gaussian import LinearGaussian, LinearInference, linear_gaussian
+from elbax.models._one_layer import Generative, Inference
 from elbax.models.build import build
 from elbax.models.config import ModelConfig
-from elbax.models.convolutions import ConvEncoder
-from elbax.models.gaussian_toy import ToyGenerative, ToyInference, gaussian_toy
 from elbax.models.heads import BernoulliHead, CategoricalHead, NormalHead
-from elbax.models.hierarchical import HierarchicalGenerative, HierarchicalInference
 from elbax.models.interface import Model
-from elbax.models.linear_gaussian import LinearGaussian, LinearInference, linear_gaussian
-from elbax.models.networks import Activation, Standardized
-from elbax.models.one_layer import Generative, Inference
+from elbax.nn.convolutions import ConvEncoder
+from elbax.nn.linear import Activation, Standardized
 
 _LATENT = {NormalHead: "normal", BernoulliHead: "bernoulli", CategoricalHead: "categorical"}
 
@@ -31,7 +31,7 @@ def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     Raises:
         InputError: a network of it is not what `elbax.one_layer` or `elbax.hierarchical` builds.
 
-    >>> from elbax.models.one_layer import one_layer
+    >>> from elbax.models import one_layer
     >>> config_of(one_layer((4,), ModelConfig(hidden=(8,), latents=2), key=jax.random.key(0)))[1]
     (4,)
     """

@@ -14,8 +14,8 @@ from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import ACTIVATIONS, LATENTS, ModelConfig
-from elbax.models.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
-from elbax.models.networks import MLP, Activation, Linear, Standard, Standardized
+from elbax.nn.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
+from elbax.nn.linear import MLP, Activation, Linear, Standard, Standardized
 
 Network = Callable[[Array], Array]
 Head = Callable[[Array], AbstractDistribution]
@@ -25,7 +25,22 @@ class NormalHead(eqx.Module):
     """A network's features, then one linear map to a location and one to a scale.
 
     `scale = floor + exp(linear)` (as Burda et al.) or `floor + softplus(linear)`; both in units of
-    `standard` where there is one.
+    `standard` where there is one. Of a vector `[in]` it makes a `DiagonalNormal` over `[out]`.
+
+    Args:
+        network: a function of one vector to the features that the two maps read.
+        loc: the map of features to the location.
+        scale: the map of features to the scale, before it is made positive.
+        positive: "exp" or "softplus".
+        floor: the smallest standard deviation, added; >= 0.
+        standard: the constants of standardized data, or None.
+
+    >>> from elbax.nn import MLP, Linear
+    >>> keys = jax.random.split(jax.random.key(0), 3)
+    >>> maps = (Linear(8, 2, key=key) for key in keys[1:])
+    >>> head = NormalHead(MLP([4, 8], key=keys[0]), *maps, positive="exp", floor=1e-6)
+    >>> head(jnp.ones(4)).scale.shape
+    (2,)
     """
 
     network: Network
@@ -47,7 +62,19 @@ class NormalHead(eqx.Module):
 
 
 class BernoulliHead(eqx.Module):
-    """A network's features, then one linear map to logits."""
+    """A network's features, then one linear map to logits.
+
+    Of a vector `[in]` it makes a `Bernoulli` over `[out]`.
+
+    Args:
+        network: a function of one vector to features.
+        logits: the map of features to logits.
+
+    >>> from elbax.nn import MLP, Linear
+    >>> network, logits = MLP([2, 8], key=jax.random.key(0)), Linear(8, 4, key=jax.random.key(1))
+    >>> BernoulliHead(network, logits)(jnp.ones(2)).mean().shape
+    (4,)
+    """
 
     network: Network
     logits: Linear | ConvOutput
@@ -58,7 +85,20 @@ class BernoulliHead(eqx.Module):
 
 
 class CategoricalHead(eqx.Module):
-    """A network's features, then one linear map to the logits of categorical variables."""
+    """A network's features, then one linear map to the logits of categorical variables.
+
+    Of a vector `[in]` it makes a `Categorical` over `[out / categories, categories]`.
+
+    Args:
+        network: a function of one vector to features.
+        logits: the map of features to logits, a multiple of `categories` many.
+        categories: of every variable.
+
+    >>> from elbax.nn import MLP, Linear
+    >>> network, logits = MLP([2, 8], key=jax.random.key(0)), Linear(8, 6, key=jax.random.key(1))
+    >>> CategoricalHead(network, logits, categories=3)(jnp.ones(2)).mean().shape
+    (2, 3)
+    """
 
     network: Network
     logits: Linear

@@ -15,7 +15,33 @@ from elbax.distributions import AbstractDistribution
 
 
 class AbstractGenerative(eqx.Module):
-    """p_theta(x, z) for one datum."""
+    """p_theta(x, z) for one datum.
+
+    A subclass needs `log_prob`, `sample_prior` and `mean`; the other methods are needed by some
+    objectives only, and a model without one is refused there with an `InputError` that names it.
+    Latents z may be any pytree of arrays. `elbax.models.Generative` is one behind a decoder.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from elbax.distributions import DiagonalNormal
+    >>> class Line(AbstractGenerative):
+    ...     slope: jax.Array
+    ...
+    ...     def _prior(self):
+    ...         return DiagonalNormal(jnp.zeros(1), jnp.ones(1))
+    ...
+    ...     def log_prob(self, x, z):
+    ...         noise = DiagonalNormal(self.slope * z, jnp.ones(1))
+    ...         return self._prior().log_prob(z) + noise.log_prob(x)
+    ...
+    ...     def sample_prior(self, key):
+    ...         return self._prior().sample(key)
+    ...
+    ...     def mean(self, z):
+    ...         return self.slope * z
+    >>> round(float(Line(jnp.array(2.0)).log_prob(jnp.zeros(1), jnp.zeros(1))), 6)  # -log(2 pi)
+    -1.837877
+    """
 
     @abc.abstractmethod
     def log_prob(self, x: Float[Array, "..."], z: PyTree) -> Float[Array, ""]:
@@ -55,12 +81,37 @@ class AbstractGenerative(eqx.Module):
     def _lacks(self, method: str, what: str, why: str) -> InputError:
         return InputError(
             f"{what} needs {why}; give {type(self).__name__} a method `{method}` "
-            "(see elbax.models.interface)."
+            "(see elbax.models.AbstractGenerative)."
         )
 
 
 class AbstractInference(eqx.Module):
-    """q_phi(z | x) for one datum: the encoder runs once, then many samples are drawn from it."""
+    """q_phi(z | x) for one datum: the encoder runs once, then many samples are drawn from it.
+
+    A subclass needs `encode`, `sample`, `log_prob` and `mean`; `is_reparameterized` is False where
+    any latent is discrete. `elbax.models.Inference` is one behind an encoder.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from elbax.distributions import DiagonalNormal
+    >>> class Halfway(AbstractInference):
+    ...     share: jax.Array
+    ...
+    ...     def encode(self, x):
+    ...         return DiagonalNormal(self.share * x, jnp.ones(1))
+    ...
+    ...     def sample(self, context, key):
+    ...         return context.sample(key)
+    ...
+    ...     def log_prob(self, context, z):
+    ...         return context.log_prob(z)
+    ...
+    ...     def mean(self, context):
+    ...         return context.mean()
+    >>> inference = Halfway(jnp.array(0.5))
+    >>> inference.mean(inference.encode(jnp.ones(1))).tolist()
+    [0.5]
+    """
 
     @property
     def is_reparameterized(self) -> bool:
@@ -88,7 +139,18 @@ class AbstractInference(eqx.Module):
 
 
 class Model(eqx.Module):
-    """A generative and an inference network, trained together."""
+    """A generative and an inference network, trained together.
+
+    Args:
+        generative: p(x, z), an `AbstractGenerative`.
+        inference: q(z | x) over the same latents, an `AbstractInference`.
+
+    >>> import jax
+    >>> import elbax
+    >>> model = elbax.linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> Model(model.generative, model.inference).inference is model.inference
+    True
+    """
 
     generative: AbstractGenerative
     inference: AbstractInference

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax._errors import InputError
-from elbax.models.convolutions import ConvDecoder, ConvOutput
+from elbax.models._hierarchical import HierarchicalGenerative, HierarchicalInference
+from elbax.models._one_layer import Generative, Inference
 from elbax.models.heads import NormalHead
-from elbax.models.hierarchical import HierarchicalGenerative, HierarchicalInference
 from elbax.models.interface import Model
-from elbax.models.networks import Linear
-from elbax.models.one_layer import Generative, Inference
+from elbax.nn.convolutions import ConvDecoder, ConvOutput
+from elbax.nn.linear import Linear
 
 
 def pruned(model: Model, drop: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> Model:
@@ -30,6 +30,14 @@ def pruned(model: Model, drop: Sequence[np.ndarray], means: Sequence[np.ndarray]
         InputError: another kind of model, or masks that do not fit.
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5.2, where inactive units are pruned.
+
+    >>> import jax
+    >>> import elbax
+    >>> config = elbax.ModelConfig(hidden=(8,), latents=3)
+    >>> model = elbax.one_layer((4,), config, key=jax.random.key(0))
+    >>> smaller = pruned(model, [np.array([True, False, False])], [np.zeros(3)])
+    >>> smaller.inference.mean(smaller.inference.encode(jnp.ones(4)))[0].item()
+    0.0
     """
     encoders, decoders = _heads(model)
     masks = [np.asarray(mask, bool) for mask in drop]

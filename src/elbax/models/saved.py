@@ -37,7 +37,7 @@ def save(model: Model, path: str | Path) -> None:
         OutputError: it cannot be written; an older file of that name survives.
 
     >>> import tempfile
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model, path = linear_gaussian(3, 2, key=jax.random.key(0)), Path(tempfile.mkdtemp()) / "m"
     >>> save(model, path)
     >>> bool((load(path).generative.weight == model.generative.weight).all())
@@ -63,6 +63,13 @@ def load(path: str | Path, *, model: Model | Callable[[PRNGKey], Model] | None =
         CheckpointError: not such a file, truncated or altered, of a newer format, or of another
             model.
         InputError: a model of your own without `model`, or float64 where JAX has it off.
+
+    >>> import tempfile
+    >>> from elbax.models import linear_gaussian
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save(linear_gaussian(3, 2, key=jax.random.key(0)), path)
+    >>> load(path).generative.weight.shape
+    (3, 2)
     """
     path = Path(path)
     if not path.is_file():

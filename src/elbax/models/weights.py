@@ -11,13 +11,13 @@ import numpy as np
 from elbax._arrays import Arrays, from_named, named_leaves, with_names
 from elbax._errors import InputError
 from elbax.models.interface import Model
-from elbax.models.networks import Linear
+from elbax.nn.linear import Linear
 
 
 def arrays_of(model: Model) -> Arrays:
     """The arrays of a model by name, the matrices of its linear maps as `[in, out]`.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> list(arrays_of(linear_gaussian(3, 2, key=jax.random.key(0))))[:2]
     ['generative.prior_mean', 'generative.weight']
     """
@@ -45,7 +45,7 @@ def with_arrays(
         InputError: names that are missing or too many (all are listed), an array of another
             shape or kind, or with values that are not finite, or `transposed` where nothing is.
 
-    >>> from elbax.models.linear_gaussian import linear_gaussian
+    >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
     >>> same = with_arrays(model, arrays_of(linear_gaussian(3, 2, key=jax.random.key(1))))
     """

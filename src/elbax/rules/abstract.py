@@ -20,7 +20,12 @@ from elbax.bounds import AbstractBound
 
 
 class Coefficients(NamedTuple):
-    """Weights `[T, B]` on the two channels of the inference network."""
+    """Weights `[T, B]` on the two channels of the inference network.
+
+    >>> import jax.numpy as jnp
+    >>> Coefficients(jnp.ones((2, 1)), jnp.zeros((2, 1))).pathwise.shape
+    (2, 1)
+    """
 
     pathwise: LogWeights
     score: LogWeights
@@ -34,6 +39,9 @@ class Context(NamedTuple):
             b (log p(z) - log q(z | x)), so that log q enters them b times.
         baseline: a learned prediction of the bound, which knows x but no z.
         scale: a positive number that divides the gradient, the same for all data.
+
+    >>> Context().kl_weight
+    1.0
     """
 
     kl_weight: Scalar = 1.0
@@ -45,7 +53,22 @@ PLAIN = Context()
 
 
 class AbstractRule(eqx.Module):
-    """A gradient rule: `rule(bound, log_w [T, B], context) -> Coefficients`."""
+    """A gradient rule: `rule(bound, log_w [T, B], context) -> Coefficients`.
+
+    To write one, subclass it with `__call__`; `needs_path` is False where P is zero, which lets
+    discrete latents in. Coefficients are taken as constants.
+
+    >>> import jax.numpy as jnp
+    >>> import elbax
+    >>> class Wake(AbstractRule):
+    ...     needs_path = False
+    ...
+    ...     def __call__(self, bound, log_w, context=Context()):
+    ...         g, _ = bound.derivatives(log_w)
+    ...         return Coefficients(pathwise=jnp.zeros_like(g), score=g)
+    >>> elbax.Objective(elbax.bounds.IWAE(8), elbax.bounds.IWAE(8), Wake()).num_samples
+    8
+    """
 
     needs_path: ClassVar[bool] = True
     """P is not zero: the samples must be reparameterized."""

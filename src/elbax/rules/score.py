@@ -35,6 +35,12 @@ class ScoreFunction(AbstractRule):
 
     References: Williams 1992, Simple statistical gradient-following algorithms; Mnih & Rezende
     2016, eq. 5.
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> ScoreFunction()(IWAE(2), log_w).score.shape
+    (2, 1)
     """
 
     needs_path: ClassVar[bool] = False
@@ -60,6 +66,12 @@ class VIMCO(AbstractRule):
     for terms of order 1/T^2.
 
     References: Mnih & Rezende 2016, Variational inference for Monte Carlo objectives, eq. 7-10.
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> [round(float(s), 4) for s in VIMCO()(IWAE(2), log_w).score[:, 0]]
+    [-0.6555, -0.0569]
     """
 
     needs_path: ClassVar[bool] = False
@@ -95,6 +107,12 @@ class NVIL(AbstractRule):
 
     References: Mnih & Gregor 2014, Neural variational inference and learning in belief networks,
     section 2.3; for several samples Mnih & Rezende 2016, section 4.
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> NVIL()(IWAE(2), log_w).score.shape
+    (2, 1)
     """
 
     needs_path: ClassVar[bool] = False
@@ -121,6 +139,12 @@ class OVIS(AbstractRule):
 
     References: Lievin, Dittadi, Christensen & Winther 2020, Optimal variance control of the
     score function gradient estimator for importance weighted bounds, eq. 17.
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> OVIS(0.0)(IWAE(2), log_w).score.shape
+    (2, 1)
     """
 
     needs_path: ClassVar[bool] = False

@@ -24,6 +24,12 @@ class RWS(AbstractRule):
 
     References: Bornschein & Bengio 2015, Reweighted wake-sleep, eq. 10 and 13; Hinton, Dayan,
     Frey & Neal 1995, The wake-sleep algorithm.
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> RWS()(IWAE(2), log_w).score.round(4).tolist()
+    [[0.25], [0.75]]
     """
 
     needs_path: ClassVar[bool] = False
@@ -62,6 +68,12 @@ class RWSDReG(AbstractRule):
 
     References: Tucker, Lawson, Gu & Maddison 2019, Doubly reparameterized gradient estimators,
     section 4 (RWS-DReG).
+
+    >>> import jax.numpy as jnp
+    >>> from elbax.bounds import IWAE
+    >>> log_w = jnp.log(jnp.array([[0.25], [0.75]]))
+    >>> RWSDReG()(IWAE(2), log_w).pathwise.round(4).tolist()  # w - w^2
+    [[0.1875], [0.1875]]
     """
 
     def __call__(

@@ -19,7 +19,7 @@ from elbax._keys import key_of
 from elbax._types import Data, PRNGKey
 from elbax.evaluation.ratios import Ratio, slope
 from elbax.evaluation.snr import NETWORKS, SNR, gradient_draws, snr
-from elbax.models.gaussian_toy import gaussian_toy
+from elbax.models._gaussian_toy import gaussian_toy
 from elbax.models.interface import Model
 from elbax.objectives import Objective
 

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from elbax._types import PerDatum, PRNGKey, PyTree
-from elbax.models.networks import MLP, Linear
+from elbax.nn.linear import MLP, Linear
 from elbax.objectives import Needs, Objective
 from elbax.rules import Context
 

@@ -18,6 +18,12 @@ class TrainConfig:
     take the schedule burda.
 
     With data, model, objective and seed it decides a run's result.
+
+    Raises:
+        InputError: a name that is unknown, or a number that is out of range.
+
+    >>> TrainConfig(epochs=100).learning_rate, TrainConfig(schedule="burda").learning_rate
+    (0.002, 0.001)
     """
 
     epochs: int = 30

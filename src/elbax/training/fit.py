@@ -40,6 +40,15 @@ class Look:
         epoch: epochs done.
         metrics: the epoch's record so far, as it goes to metrics.jsonl: means over the training
             data in nats per datum (bound, ..), step, learning rate, numbers that change.
+
+    >>> import elbax
+    >>> def monitor(look):
+    ...     return {"half": look.epoch / 2}
+    >>> result = elbax.fit(
+    ...     "iwae(k=4)", np.eye(20, 6), model=elbax.ModelConfig(hidden=(8,), latents=2),
+    ...     config=elbax.TrainConfig(epochs=1, batch_size=5), monitor=monitor)
+    >>> result.metrics[-1]["half"]
+    0.5
     """
 
     run: RunSpec

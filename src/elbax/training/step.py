@@ -98,7 +98,7 @@ class Program:
         return state
 
     def _matmul_precision(self) -> AbstractContextManager:
-        """What products are traced in; `elbax._product` reads it."""
+        """What products are traced in; `elbax.nn.product` reads it."""
         if self.config.matmul_precision == "float32":
             return nullcontext()  # accelerators keep their own default
         return jax.default_matmul_precision(self.config.matmul_precision)

@@ -14,7 +14,7 @@ from elbax.evaluation.posterior import (
     prior_samples,
     reconstructions,
 )
-from elbax.models.linear_gaussian import LinearGaussian, LinearInference
+from elbax.models._linear_gaussian import LinearGaussian, LinearInference
 from tests.models import MODELS, binary_data
 
 

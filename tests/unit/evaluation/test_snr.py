@@ -11,7 +11,7 @@ from elbax._errors import InputError
 from elbax.evaluation import snr as module
 from elbax.evaluation.snr import gradient_draws, layers
 from elbax.gradients import value_and_grad
-from elbax.models.gaussian_toy import gaussian_toy
+from elbax.models._gaussian_toy import gaussian_toy
 
 KEY, NUM = jax.random.key(3), 2048
 

@@ -9,7 +9,7 @@ import pytest
 import elbax
 from elbax._errors import InputError
 from elbax.evaluation.units import active_units, unit_variances
-from elbax.models.hierarchical import hierarchical
+from elbax.models._hierarchical import hierarchical
 from tests.models import MODELS, binary_data
 from tests.unit.evaluation.test_posterior import model_with_means
 

@@ -11,7 +11,7 @@ from elbax._arrays import named_leaves
 from elbax._errors import InputError
 from elbax.models.build import build
 from elbax.models.config import ACTIVATIONS, PRESETS
-from elbax.models.networks import Activation
+from elbax.nn import Activation
 
 SMALL = elbax.ModelConfig(channels=(2, 3), hidden=(5,), latents=2, activation="relu")
 

@@ -12,7 +12,7 @@ from elbax import ModelConfig, one_layer
 from elbax._errors import InputError
 from elbax.models.config import LARGER, PRESETS, REFERENCE
 from elbax.models.heads import NormalHead
-from elbax.models.networks import MLP, Linear
+from elbax.nn import MLP, Linear
 
 KEY = jax.random.key(81)
 SMALL = ModelConfig(hidden=(5,), latents=2)

@@ -17,9 +17,9 @@ import safetensors.numpy
 
 import elbax
 from elbax._arrays import digest, named_leaves
+from elbax.models._linear_gaussian import LinearGaussian
 from elbax.models.config import ACTIVATIONS
-from elbax.models.linear_gaussian import LinearGaussian
-from elbax.models.networks import Activation
+from elbax.nn import Activation
 from tests.models import MODELS, binary_data
 
 OURS = [name for name in MODELS if name not in ("two-layer", "own-networks")]

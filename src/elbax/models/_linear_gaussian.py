@@ -15,7 +15,18 @@ from elbax.models.interface import AbstractGenerative, AbstractInference, Model
 
 
 class LinearGaussian(AbstractGenerative):
-    """p(z) = N(prior_mean, I), p(x | z) = N(weight z + bias, exp(log_scale)^2 I)."""
+    """p(z) = N(prior_mean, I), p(x | z) = N(weight z + bias, exp(log_scale)^2 I).
+
+    Args:
+        prior_mean: mu, `[Z]`.
+        weight: W, `[D, Z]`.
+        bias: b, `[D]`.
+        log_scale: log s, a scalar.
+
+    >>> one = LinearGaussian(jnp.zeros(1), jnp.ones((1, 1)), jnp.zeros(1), jnp.zeros(()))
+    >>> round(float(one.log_marginal(jnp.zeros(1))), 4)  # x ~ N(0, 2): -log(4 pi) / 2
+    -1.2655
+    """
 
     prior_mean: Float[Array, " z"]
     weight: Float[Array, " d z"]
@@ -77,7 +88,17 @@ class LinearGaussian(AbstractGenerative):
 
 
 class LinearInference(AbstractInference):
-    """q(z | x) = N(weight x + bias, diag(exp(log_scale))^2), the same scale for every x."""
+    """q(z | x) = N(weight x + bias, diag(exp(log_scale))^2), the same scale for every x.
+
+    Args:
+        weight: A, `[Z, D]`.
+        bias: c, `[Z]`.
+        log_scale: `[Z]`.
+
+    >>> inference = LinearInference(jnp.ones((1, 2)), jnp.zeros(1), jnp.zeros(1))
+    >>> inference.mean(inference.encode(jnp.array([1.0, 2.0]))).tolist()
+    [3.0]
+    """
 
     weight: Float[Array, " z d"]
     bias: Float[Array, " z"]
@@ -106,8 +127,8 @@ def linear_gaussian(
     """A random linear-Gaussian model, its encoder near the best one.
 
     Args:
-        num_observed: D.
-        num_latents: Z.
+        num_observed: size of a datum, D.
+        num_latents: how many latents, Z.
         key: a random key, consumed here.
         offset: standard deviation of a normal displacement of each encoder parameter from the
             best encoder; 0 gives the best encoder itself.

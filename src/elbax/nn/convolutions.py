@@ -10,13 +10,25 @@ from jaxtyping import Array, Float
 
 from elbax._errors import InputError
 from elbax._types import PRNGKey
-from elbax.models.networks import MLP
+from elbax.nn.linear import MLP
 
 Activation = Callable[[Array], Array]
 
 
 class ConvEncoder(eqx.Module):
     """A raveled image through convolutions of stride 2, then through an `MLP`.
+
+    A vector `[H W]` becomes features `[num_features]`. Kernels are 3 x 3.
+
+    Args:
+        event_shape: `(H, W)`, multiples of 2 to the number of convolutions.
+        channels: of each convolution, nearest to the data first.
+        hidden: sizes of the fully connected layers after them; none leaves the feature maps.
+        key: a random key, consumed here.
+        activation: a function by element, after every layer.
+
+    Raises:
+        InputError: no channels, or images that cannot be halved so often.
 
     >>> network = ConvEncoder((8, 8), (4,), (16,), key=jax.random.key(0), activation=jnp.tanh)
     >>> network(jnp.ones(64)).shape
@@ -36,6 +48,7 @@ class ConvEncoder(eqx.Module):
         key: PRNGKey,
         activation: Activation,
     ):
+        check_images(event_shape, channels)
         conv_key, dense_key = jax.random.split(key)
         keys = jax.random.split(conv_key, len(channels))
         pairs = zip([1, *channels[:-1]], channels, keys, strict=True)
@@ -66,7 +79,18 @@ class ConvEncoder(eqx.Module):
 class ConvDecoder(eqx.Module):
     """A vector through an `MLP`, then through all transposed convolutions but the last.
 
-    That one is a `ConvOutput`, one for each parameter of the distribution over the image.
+    A vector `[sizes[0]]` becomes feature maps `[channels[0], H / 2, W / 2]`. The last convolution
+    is a `ConvOutput`, one for each parameter of the distribution over the image.
+
+    Args:
+        event_shape: `(H, W)`, multiples of 2 to the number of convolutions.
+        channels: of each convolution, nearest to the data first, as in the encoder.
+        sizes: of the latent vector and of the fully connected layers on it.
+        key: a random key, consumed here.
+        activation: a function by element, after every layer.
+
+    Raises:
+        InputError: no channels, or images that cannot be halved so often.
 
     >>> network = ConvDecoder((8, 8), (4, 8), (2, 16), key=jax.random.key(0), activation=jnp.tanh)
     >>> network(jnp.ones(2)).shape
@@ -86,6 +110,7 @@ class ConvDecoder(eqx.Module):
         key: PRNGKey,
         activation: Activation,
     ):
+        check_images(event_shape, channels)
         conv_key, dense_key = jax.random.split(key)
         keys = jax.random.split(conv_key, len(channels))
         self.small_shape = _small_shape(event_shape, channels)
@@ -103,12 +128,27 @@ class ConvDecoder(eqx.Module):
 
 
 class ConvOutput(eqx.Module):
-    """Feature maps to one raveled image of twice their size, with a bias for each pixel."""
+    """Feature maps to one raveled image of twice their size, with a bias for each pixel.
+
+    Maps `[C, H / 2, W / 2]` become a vector `[H W]`. The kernel is 4 x 4.
+
+    Args:
+        event_shape: `(H, W)`, both even.
+        num_maps: C, the first of the decoder's `channels`.
+        key: a random key, consumed here.
+
+    Raises:
+        InputError: images that cannot be halved.
+
+    >>> ConvOutput((8, 8), 4, key=jax.random.key(0))(jnp.ones((4, 4, 4))).shape
+    (64,)
+    """
 
     convolution: eqx.nn.ConvTranspose2d
     bias: Float[Array, " d"]
 
     def __init__(self, event_shape: tuple[int, ...], num_maps: int, *, key: PRNGKey):
+        check_images(event_shape, (num_maps,))
         self.convolution = _twice_as_large(num_maps, 1, key, use_bias=False)
         self.bias = jnp.zeros(math.prod(event_shape))
 
@@ -118,7 +158,11 @@ class ConvOutput(eqx.Module):
 
 
 def check_images(event_shape: tuple[int, ...], channels: Sequence[int]) -> None:
-    """Refuse data that convolutions of stride 2 cannot halve `len(channels)` times."""
+    """Refuse no channels, and data that convolutions of stride 2 cannot halve that often."""
+    if not channels or min(channels) < 1:
+        raise InputError(
+            f"expected one or more convolutions, each of at least one channel; got {channels}."
+        )
     factor = 2 ** len(channels)
     if len(event_shape) != 2 or any(side % factor for side in event_shape):
         raise InputError(

@@ -16,7 +16,19 @@ from jaxtyping import Array, Float
 
 
 def product(x: Float[Array, "*n i"], weight: Float[Array, " i o"]) -> Float[Array, "*n o"]:
-    """`x @ weight`; batched by `jax.vmap` and differentiable any number of times.
+    """`x @ weight`, with a gradient that stays fast when batched.
+
+    It can be batched by `jax.vmap` and differentiated any number of times.
+
+    Args:
+        x: a vector `[in]`, or `[*n, in]`, of any real type.
+        weight: `[in, out]`.
+
+    Returns:
+        `[out]`, or `[*n, out]`, in the type that JAX promotes both to.
+
+    Raises:
+        TypeError: shapes that do not fit, from JAX.
 
     Under `jax.default_matmul_precision("bfloat16")` float32 factors are rounded to bfloat16, here
     and on the way back, and products are summed in float32; on a CPU, JAX's own ignore it.

@@ -8,12 +8,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from elbax._product import product
+from elbax._checks import check_count
+from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
+from elbax.nn._names import ACTIVATIONS
+from elbax.nn._product import product
 
 
 class Linear(eqx.Module):
     """An affine map, `x @ weight + bias`, Glorot-uniform at the start.
+
+    `weight` is `[in, out]`, `bias` is `[out]` and starts at zero; a vector `[in]` becomes one of
+    `[out]`. The product is `elbax.nn.product`. PyTorch and `eqx.nn.Linear` hold `[out, in]`.
+
+    Args:
+        num_in: size of the input, at least 1.
+        num_out: size of the output, at least 1.
+        key: a random key, consumed here.
+
+    Raises:
+        InputError: a size below 1.
 
     References: Glorot & Bengio 2010, Understanding the difficulty of training deep networks,
     eq. 16.
@@ -26,6 +40,8 @@ class Linear(eqx.Module):
     bias: Float[Array, " o"]
 
     def __init__(self, num_in: int, num_out: int, *, key: PRNGKey):
+        check_count("num_in", num_in)
+        check_count("num_out", num_out)
         limit = (6 / (num_in + num_out)) ** 0.5
         self.weight = jax.random.uniform(key, (num_in, num_out), minval=-limit, maxval=limit)
         self.bias = jnp.zeros(num_out)
@@ -39,6 +55,10 @@ class Standard(eqx.Module):
     """Constants that take values to mean 0 and standard deviation 1, and back; never trained.
 
     They are arrays, so that a checkpoint holds them; their gradient is zero.
+
+    Args:
+        center: the mean of each column, `[D]`, in the data's own units.
+        scale: the standard deviation of each column, `[D]`, positive.
 
     >>> units = Standard(jnp.array([1000.0]), jnp.array([10.0]))
     >>> float(units.standardized(jnp.array([1020.0]))[0])
@@ -62,7 +82,16 @@ class Standard(eqx.Module):
 
 
 class Standardized(eqx.Module):
-    """A network that reads data in units of their standard deviation."""
+    """A network that reads data in units of their standard deviation.
+
+    Args:
+        network: a function of one vector `[D]`.
+        standard: the constants, a `Standard` of D columns.
+
+    >>> units = Standard(jnp.array([1000.0]), jnp.array([10.0]))
+    >>> Standardized(jnp.tanh, units)(jnp.array([1000.0])).tolist()
+    [0.0]
+    """
 
     network: Callable[[Array], Array]
     standard: Standard
@@ -74,16 +103,27 @@ class Standardized(eqx.Module):
 
 @dataclass(frozen=True)
 class Activation:
-    """One of `elbax.models.config.ACTIVATIONS`, equal to any other of its name.
+    """A function by element, known by its name and equal to any other of that name.
 
     JAX's own functions are compiled objects that cannot be pickled, and whose copies are other
     functions; a name can, and its copies are the same.
+
+    Args:
+        name: one of `elbax.nn.ACTIVATIONS`: tanh, relu, leaky-relu, elu, gelu (by tanh) or
+            softplus.
+
+    Raises:
+        InputError: another name.
 
     >>> float(Activation("relu")(jnp.asarray(-1.0)))
     0.0
     """
 
     name: str
+
+    def __post_init__(self):
+        if self.name not in ACTIVATIONS:
+            raise InputError(unknown("activation", self.name, ACTIVATIONS))
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """The function, by element."""
@@ -93,7 +133,17 @@ class Activation:
 
 
 class MLP(eqx.Module):
-    """Linear maps, each followed by `activation`, the last one too.
+    """Linear maps, each followed by `activation`, the last one too: the features of a head.
+
+    A vector `[sizes[0]]` becomes one of `[sizes[-1]]`; a single size is the identity.
+
+    Args:
+        sizes: of the input and of every layer, each at least 1.
+        key: a random key, consumed here.
+        activation: a function by element; tanh if omitted.
+
+    Raises:
+        InputError: no size, or one below 1.
 
     >>> MLP([3, 200, 200], key=jax.random.key(0))(jnp.ones(3)).shape
     (200,)
@@ -109,6 +159,8 @@ class MLP(eqx.Module):
         key: PRNGKey,
         activation: Callable[[Array], Array] = Activation("tanh"),
     ):
+        if not sizes:
+            raise InputError("expected the size of an MLP's input, and of its layers; got none.")
         keys = jax.random.split(key, len(sizes))
         pairs = zip(sizes[:-1], sizes[1:], keys[1:], strict=True)
         self.layers = tuple(Linear(i, o, key=k) for i, o, k in pairs)

@@ -38,6 +38,12 @@ class HierarchicalGenerative(AbstractGenerative):
             the first gives the raveled datum.
         prior: a function of nothing to the distribution of the top layer.
         event_shape: the shape of one datum.
+
+    >>> import elbax
+    >>> config = elbax.ModelConfig(hidden=(8,), latents=(3, 2))
+    >>> model = elbax.hierarchical((4,), config, key=jax.random.key(0))
+    >>> [layer.shape for layer in model.generative.sample_prior(jax.random.key(1))]
+    [(3,), (2,)]
     """
 
     decoders: tuple[Head, ...]
@@ -90,6 +96,12 @@ class HierarchicalInference(AbstractInference):
         encoders: functions to the distribution of the next layer; the first of the raveled
             datum, the others of the raveled layer below.
         is_reparameterized: False if any layer is discrete.
+
+    >>> import elbax
+    >>> config = elbax.ModelConfig(hidden=(8,), latents=(3, 2))
+    >>> inference = elbax.hierarchical((4,), config, key=jax.random.key(0)).inference
+    >>> [layer.shape for layer in inference.mean(inference.encode(jnp.ones(4)))]
+    [(3,), (2,)]
     """
 
     encoders: tuple[Head, ...]
@@ -123,7 +135,14 @@ class HierarchicalInference(AbstractInference):
 
 
 class StandardNormal(eqx.Module):
-    """A prior without parameters."""
+    """A prior without parameters.
+
+    Args:
+        size: of the top layer.
+
+    >>> StandardNormal(3)().mean().tolist()
+    [0.0, 0.0, 0.0]
+    """
 
     size: int = eqx.field(static=True)
 
@@ -133,7 +152,14 @@ class StandardNormal(eqx.Module):
 
 
 class LearnedPrior(eqx.Module):
-    """A discrete prior with learned logits, uniform at the start."""
+    """A discrete prior with learned logits, uniform at the start.
+
+    Args:
+        logits: `[Z]` for Bernoulli variables, `[Z, C]` for categorical ones.
+
+    >>> LearnedPrior(jnp.zeros(2))().mean().tolist()
+    [0.5, 0.5]
+    """
 
     logits: Float[Array, "..."]
 

@@ -19,7 +19,15 @@ Vector = Float[Array, " d"]
 
 
 class ToyGenerative(AbstractGenerative):
-    """p(z) = N(mu, I), p(x | z) = N(z, I)."""
+    """p(z) = N(mu, I), p(x | z) = N(z, I).
+
+    Args:
+        mu: `[D]`.
+
+    >>> toy = ToyGenerative(jnp.zeros(1))
+    >>> round(float(toy.log_marginal(jnp.zeros(1))), 4)  # x ~ N(0, 2): -log(4 pi) / 2
+    -1.2655
+    """
 
     mu: Vector
 
@@ -57,7 +65,17 @@ class ToyGenerative(AbstractGenerative):
 
 
 class ToyInference(AbstractInference):
-    """q(z | x) = N(A x + b, covariance I), the covariance fixed."""
+    """q(z | x) = N(A x + b, covariance I), the covariance fixed.
+
+    Args:
+        A: `[D, D]`.
+        b: `[D]`.
+        covariance: of every coordinate, a variance; not trained.
+
+    >>> toy = ToyInference(jnp.eye(2) / 2, jnp.zeros(2), 2 / 3)
+    >>> toy.mean(toy.encode(jnp.ones(2))).tolist()
+    [0.5, 0.5]
+    """
 
     A: Float[Array, "d d"]
     b: Vector

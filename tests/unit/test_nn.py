@@ -1,11 +1,15 @@
-"""`product` is `x @ weight`: values, every derivative, every way of batching."""
+"""`product` is `x @ weight`: values, every derivative, every way of batching.
+
+And networks refuse what they cannot be.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from elbax._product import product
+from elbax._errors import InputError
+from elbax.nn import MLP, Activation, ConvDecoder, ConvEncoder, ConvOutput, Linear, product
 
 X, W = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(4, 5, 3), (3, 2)]))
 
@@ -103,3 +107,32 @@ def test_float64_is_not_rounded():
     x, weight = X.astype(jnp.float64), W.astype(jnp.float64)
     with jax.default_matmul_precision("bfloat16"):
         np.testing.assert_allclose(product(x, weight), np.asarray(x) @ np.asarray(weight), 1e-14)
+
+
+KEY = jax.random.key(0)
+WRONG = {
+    "a size of 0": (lambda: Linear(0, 3, key=KEY), "num_in >= 1; got 0"),
+    "no sizes": (lambda: MLP([], key=KEY), "size of an MLP's input, .* got none"),
+    "a layer of 0": (lambda: MLP([3, 0], key=KEY), "num_out >= 1; got 0"),
+    "an activation": (lambda: Activation("tahn"), "did you mean 'tanh'"),
+    "odd images": (
+        lambda: ConvEncoder((9, 8), (4,), (), key=KEY, activation=jnp.tanh),
+        r"multiples of 2 .* got data of shape \(9, 8\)",
+    ),
+    "no channels": (
+        lambda: ConvDecoder((8, 8), (), (2,), key=KEY, activation=jnp.tanh),
+        r"one or more convolutions.*; got \(\)",
+    ),
+    "a row": (lambda: ConvOutput((8,), 3, key=KEY), r"got data of shape \(8,\)"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_makes_no_network_is_refused(name):
+    make, message = WRONG[name]
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_a_single_size_is_the_identity():
+    np.testing.assert_array_equal(MLP([3], key=KEY)(jnp.arange(3.0)), jnp.arange(3.0))

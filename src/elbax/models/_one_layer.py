@@ -32,8 +32,13 @@ class Generative(AbstractGenerative):
     Args:
         decoder: a function of one latent vector `[Z]` to a distribution over the raveled datum,
             or any Equinox module that is one.
-        num_latents: Z.
+        num_latents: how many latents, Z.
         event_shape: the shape of one datum.
+
+    >>> from elbax.distributions import Bernoulli
+    >>> generative = Generative(lambda z: Bernoulli(jnp.tile(z, 2)), 2, (2, 2))
+    >>> generative.mean(jnp.zeros(2)).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
     """
 
     decoder: Callable[[Float[Array, " z"]], AbstractDistribution]
@@ -73,7 +78,16 @@ class Generative(AbstractGenerative):
 
 
 class Inference(AbstractInference):
-    """q(z | x) from an encoder, a function of the raveled datum to a `DiagonalNormal`."""
+    """q(z | x) from an encoder, a function of the raveled datum to a `DiagonalNormal`.
+
+    Args:
+        encoder: a function of the raveled datum `[D]` to a distribution that is reparameterized,
+            such as `elbax.distributions.DiagonalNormal` over `[Z]`, or a module that is one.
+
+    >>> inference = Inference(lambda x: DiagonalNormal(x[:2], jnp.ones(2)))
+    >>> inference.mean(inference.encode(jnp.arange(4.0))).tolist()
+    [0.0, 1.0]
+    """
 
     encoder: Callable[[Float[Array, " d"]], AbstractDistribution]
 
