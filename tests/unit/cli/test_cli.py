@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from elbax import spelling
 from elbax.cli import train
 from elbax.cli.main import main
 from elbax.cli.parse import parse
