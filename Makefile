@@ -20,7 +20,8 @@ test: lint tests  ## Lint, types, layers and the default tests
 quick: $(READY)  ## The tests of the inner loop, about a minute on two cores
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not data" \
 		tests/unit/test_*.py tests/unit/data \
-		--deselect tests/unit/test_api.py --deselect tests/unit/test_door.py
+		--deselect tests/unit/test_api.py --deselect tests/unit/test_door.py \
+		--deselect tests/unit/test_docs.py --deselect tests/unit/test_wheel.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
