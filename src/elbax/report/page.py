@@ -46,6 +46,15 @@ def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     Raises:
         InputError: if a result file is missing or invalid.
         OutputError: if the directory cannot be written.
+
+    >>> import tempfile
+    >>> import elbax
+    >>> config, folder = elbax.TrainConfig(epochs=1), tempfile.mkdtemp()
+    >>> data = elbax.load_data("digits")
+    >>> _ = elbax.fit("iwae(k=2)", data, model="small", config=config, directory=folder)
+    >>> _ = elbax.evaluate_runs(elbax.load_runs(folder), ks=(1, 8), num_data=20)
+    >>> elbax.write_report(folder).name
+    'report.html'
     """
     if not folders:
         raise InputError("expected at least one folder to report on; got none.")

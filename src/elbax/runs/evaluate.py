@@ -58,6 +58,15 @@ def evaluate_runs(
 
     Raises:
         InputError: a count below 1.
+
+    >>> import tempfile
+    >>> import elbax
+    >>> config, folder = elbax.TrainConfig(epochs=1), tempfile.mkdtemp()
+    >>> data = elbax.load_data("digits")
+    >>> _ = elbax.fit("iwae(k=2)", data, model="small", config=config, directory=folder)
+    >>> found = elbax.evaluate_runs(elbax.load_runs(folder), ks=(1, 8), num_data=20)
+    >>> found["runs"][0]["label"], found["runs"][0]["metrics"]["gap_1"] < 0
+    ('IWAE(2)', True)
     """
     begun, ks = time.perf_counter(), sample_counts(ks)
     dataset = load_data_of(runs) if dataset is None else as_dataset(dataset)

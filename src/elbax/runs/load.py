@@ -76,6 +76,14 @@ def load_runs(path: str | Path, *, model: ModelBuilder | str | None = None) -> R
     Raises:
         CheckpointError: no runs there, or a checkpoint that cannot be read.
         InputError: models of the user's own without `model`.
+
+    >>> import tempfile
+    >>> import elbax
+    >>> config, folder = elbax.TrainConfig(epochs=1), tempfile.mkdtemp()
+    >>> data = elbax.load_data("digits")
+    >>> _ = elbax.fit("iwae(k=2)", data, model="small", config=config, directory=folder)
+    >>> elbax.load_runs(folder).status
+    ('ok',)
     """
     path = Path(path)
     config = read_config(path)
@@ -120,6 +128,16 @@ def origin_of(runs: Runs, seeds: Sequence[int] = (0,), *, name: str | None = Non
 
     Raises:
         InputError: no such run, no single run for a seed, or one that diverged.
+
+    >>> import tempfile
+    >>> import elbax
+    >>> config, folder = elbax.TrainConfig(epochs=1), tempfile.mkdtemp()
+    >>> data = elbax.load_data("digits")
+    >>> _ = elbax.fit("iwae(k=2)", data, model="small", config=config, directory=folder)
+    >>> origin = elbax.origin_of(elbax.load_runs(folder))
+    >>> result = elbax.fit("iwae(k=8)", data, model="small", config=config, origin=origin)
+    >>> result.status
+    ('ok',)
     """
     if name is not None:
         chosen = [runs.index_of(name)]
