@@ -16,10 +16,13 @@ import safetensors
 import safetensors.numpy
 
 from elbax._errors import CheckpointError, InputError
+from elbax._reading import UnreadableError, decoded, opened
 from elbax._types import PyTree
 from elbax._version import __version__
 
 Arrays = dict[str, np.ndarray]
+# TypeError and AttributeError: types that NumPy does not have, such as bfloat16.
+_DAMAGED = (OSError, safetensors.SafetensorError, TypeError, AttributeError)
 
 
 def named_leaves(tree: PyTree) -> dict[str, np.ndarray]:
@@ -108,13 +111,13 @@ def read_file(
         CheckpointError: not such a file, truncated or altered, or of a newer format.
     """
     try:
+        opened(path).close()
         with safetensors.safe_open(path, framework="numpy") as file:
             header = _header(path, what, newest_format, file.metadata() or {}, damaged)
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except PermissionError as error:
         raise CheckpointError(f"cannot read '{path}' ({error}); check its permissions.") from error
-    # TypeError and AttributeError: types that NumPy does not have, such as bfloat16.
-    except (OSError, safetensors.SafetensorError, TypeError, AttributeError) as error:
+    except (*_DAMAGED, UnreadableError) as error:
         raise damaged(str(error)) from error
     if digest(tensors, *hashed(header)) != header.get("sha256"):
         raise damaged("its contents do not match its sha256")
@@ -124,18 +127,18 @@ def read_file(
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a file that `to_bytes` made, as it says; empty where it says nothing."""
     try:
+        opened(path).close()
         with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["header"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+            return decoded((file.metadata() or {})["header"].encode())
+    except (*_DAMAGED, UnreadableError, KeyError, ValueError):
         return {}
-    return header if isinstance(header, dict) else {}
 
 
 def _header(path, what: str, newest: int, metadata: dict[str, str], damaged) -> dict[str, Any]:
     try:
-        header = json.loads(metadata["header"])
+        header = decoded(metadata["header"].encode())
         written = int(header["format"])
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+    except (KeyError, TypeError, ValueError, OverflowError, UnreadableError):
         raise damaged("it has no elbax header") from None
     if written > newest:
         raise CheckpointError(

@@ -1,6 +1,7 @@
 """Read each file format into arrays, or say in one sentence what is wrong with the file."""
 
 import gzip
+import io
 import math
 import struct
 import zipfile
@@ -12,11 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from elbax import _reading as reading
 from elbax._errors import DataError
+from elbax._reading import UnreadableError, check_size, read_bytes
 from elbax.data.checks import warn
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 2**26  # of an image
 MAX_IDX_BYTES = 2**31  # a header that claims more is wrong: MNIST has 47 million
+
+# What PIL may decode: a file that is named so and is PostScript would start a program.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 _UNREADABLE = (
     OSError,
@@ -33,9 +40,12 @@ _UNREADABLE = (
 
 def open_maybe_gzip(path: Path) -> BufferedIOBase:
     """Open a file for reading bytes, decompressing it if it begins as gzip does."""
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if is_gzip else path.open("rb")
+    try:
+        content = read_bytes(path)
+    except UnreadableError as error:
+        raise OSError(str(error)) from None
+    raw = io.BytesIO(content)
+    return gzip.GzipFile(fileobj=raw) if content.startswith(b"\x1f\x8b") else raw
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -92,7 +102,7 @@ def read_amat(path: Path) -> np.ndarray:
     Raises:
         DataError: something else than 0 and 1, or rows of different lengths.
     """
-    data = path.read_bytes()
+    data = _bytes(path, "a binarised .amat file")
     if data.startswith(b"MATLAB 5.0"):
         values = _first_matrix(read_mat(path), path)
     else:
@@ -158,7 +168,7 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
 
 def _check_mat_is_whole(path: Path) -> None:
     """Follow the sizes of a version 5 file to its end, as SciPy can crash on a truncated one."""
-    data = path.read_bytes()
+    data = _bytes(path, "a MATLAB file")
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     at = 128 if order else len(data)  # not version 5: SciPy says what it is
     while at + 8 <= len(data):
@@ -201,24 +211,16 @@ def read_chardata(path: Path) -> dict[str, np.ndarray]:
 def read_npy(path: Path) -> np.ndarray:
     """Read one array; pickled objects are refused."""
     try:
-        # Mapped first, so that a header that claims more than the file holds allocates nothing.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _UNREADABLE as error:
+        return reading.read_npy(path)
+    except UnreadableError as error:
         raise _unreadable(path, "an .npy file of numbers", error) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: expected one array; got an archive. Name it .npz.")
-    return np.array(array)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of an archive, by key; pickled objects are refused."""
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("it holds a single array; name it .npy")
-            return {key: archive[key] for key in archive.files}
-    except _UNREADABLE as error:
+        return reading.read_npz(path)
+    except UnreadableError as error:
         raise _unreadable(path, "an .npz archive of numbers", error) from error
 
 
@@ -260,11 +262,12 @@ def _read_grey(path: Path) -> list[tuple[np.ndarray, bool]]:
     from PIL import Image, ImageSequence
 
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=_FORMATS) as image:
+            check_size("a frame", image.width * image.height, MAX_PIXELS)
             if image.format == "MPO":  # a camera's JPEG, with previews of itself behind it
                 return [_flatten(image)]
             return [_flatten(frame) for frame in ImageSequence.Iterator(image)]
-    except (*_UNREADABLE, Image.DecompressionBombError) as error:
+    except (*_UNREADABLE, UnreadableError, Image.DecompressionBombError) as error:
         raise _unreadable(path, "an image", error) from error
 
 
@@ -280,6 +283,13 @@ def _flatten(image: Any) -> tuple[np.ndarray, bool]:
     is_clear = layered.getextrema()[3][0] < 255
     paper = Image.new("RGBA", layered.size, "white")
     return np.asarray(Image.alpha_composite(paper, layered).convert("L")), is_clear
+
+
+def _bytes(path: Path, expected: str) -> bytes:
+    try:
+        return read_bytes(path)
+    except (OSError, UnreadableError) as error:
+        raise _unreadable(path, expected, error) from error
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> DataError:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from elbax._errors import DataError
+from elbax._reading import UnreadableError, opened
 from elbax.data.readers import amat_text, open_maybe_gzip, read_amat
 from elbax.data.registry import SourceFile
 
@@ -33,8 +34,11 @@ def matches(path: Path, file: SourceFile) -> bool:
 
 
 def _file_digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as opened:
-        return f"{algorithm}:{hashlib.file_digest(opened, algorithm).hexdigest()}"
+    try:
+        with opened(path) as file:
+            return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+    except UnreadableError as error:
+        raise OSError(str(error)) from None
 
 
 def _contents_sha256(path: Path) -> str | None:

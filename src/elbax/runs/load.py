@@ -105,6 +105,11 @@ def load_runs(path: str | Path, *, model: ModelBuilder | str | None = None) -> R
         "step": jnp.zeros((), jnp.int32),
     }
     file, states = load_newest(path, expected, identity=identity_of(config))
+    if len(states) != len(specs):
+        raise CheckpointError(
+            f"'{file}' holds {len(states)} runs, and config.json names {len(specs)}; one of "
+            "them is of another folder."
+        )
     static = eqx.filter(like, eqx.is_inexact_array, inverse=True)
     return Runs(
         path=path,

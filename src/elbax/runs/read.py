@@ -1,22 +1,35 @@
 """Reads what training and evaluation left in a run folder."""
 
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from elbax._errors import CheckpointError, InputError
+from elbax._reading import (
+    MOST_LINES,
+    UnreadableError,
+    decoded,
+    held,
+    read_bytes,
+    read_json,
+    read_npz,
+)
 from elbax.evaluation.images import are_images
 from elbax.runs.results import setting_stamp
+from elbax.runs.schemas import Results, Snr, Units
 from elbax.spelling import label
 from elbax.training.config import RunSpec
 from elbax.training.recorded import read_config
 
 FORMAT = 1
+
+
+class _Entry(TypedDict):
+    run: str
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,6 @@ def read(run_dir: str | Path) -> RunResults:
     train = "give a directory that `elbax train` or `elbax compare` wrote"
     results = read_results(folder)
     config = _parse(folder / "config.json", train)
-    if not isinstance(config, dict):
-        raise InputError(f"'{folder / 'config.json'}' holds no JSON object; {train}.")
     metrics = _metrics(folder / "metrics.jsonl", train)
     images = _images(folder / "images.npz", len(results["runs"]), evaluate)
     _check_pair(images, results["evaluation"], folder / "images.npz", evaluate)
@@ -71,8 +82,8 @@ def read(run_dir: str | Path) -> RunResults:
         config,
         images,
         per_datum=per_datum_or_none(folder, results),
-        snr=_measured(folder / "snr.json", "lines", "elbax snr"),
-        units=_measured(folder / "units.json", "runs", "elbax evaluate --active-units"),
+        snr=_measured(folder / "snr.json", Snr, "elbax snr"),
+        units=_measured(folder / "units.json", Units, "elbax evaluate --active-units"),
     )
 
 
@@ -130,76 +141,59 @@ def read_results(run_dir: str | Path) -> dict[str, Any]:
     return results
 
 
-def _text(path: Path, cure: str) -> str:
+def _parse(path: Path, cure: str, schema: Any = dict[str, Any]) -> Any:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_json(path, schema)
     except FileNotFoundError:
         raise InputError(f"no {path.name} in '{path.parent}'; {cure}.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnreadableError as error:
         raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
-
-
-def _parse(path: Path, cure: str) -> Any:
-    try:
-        return json.loads(_text(path, cure))
-    except json.JSONDecodeError as error:
-        raise InputError(f"'{path}' is not JSON ({error}); {cure}.") from None
 
 
 def _check(results: Any, path: Path, cure: str) -> None:
     """Refuse a results.json that the tables could not be made from."""
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        found = results.get("format") if isinstance(results, dict) else type(results).__name__
+    if results.get("format") != FORMAT:
         raise InputError(
-            f"expected '{path}' in format {FORMAT}; got {found}. Update elbax, or {cure}."
+            f"expected '{path}' in format {FORMAT}; got {results.get('format')}. Update elbax, or "
+            f"{cure}."
         )
-    for key, kind in (("dataset", dict), ("evaluation", dict), ("training", dict), ("runs", list)):
-        if not isinstance(results.get(key), kind):
-            raise InputError(f"'{path}' has no '{key}'; {cure}.")
-    ks = results["evaluation"].get("ks")
-    if not isinstance(ks, list) or not ks or not all(isinstance(k, int) and k > 0 for k in ks):
+    try:
+        held(results, Results)
+    except UnreadableError as error:
+        raise InputError(f"'{path}' is not as elbax writes it ({error}); {cure}.") from None
+    ks = results["evaluation"]["ks"]
+    if not ks or min(ks) < 1:
         raise InputError(f"expected evaluation.ks in '{path}' as counts; got {ks}; {cure}.")
     if not results["runs"]:
         raise InputError(f"'{path}' holds no runs; {cure}.")
-    for place, run in enumerate(results["runs"]):
-        named = isinstance(run, dict) and all(
-            isinstance(run.get(key), str) for key in ("name", "method", "label", "status")
-        )
-        if not named or not isinstance(run.get("metrics"), dict):
-            raise InputError(
-                f"run {place} of '{path}' lacks a name, method, label, status or metrics; {cure}."
-            )
 
 
 def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:
+    try:
+        lines = read_bytes(path, MOST_LINES).splitlines()
+    except FileNotFoundError:
+        raise InputError(f"no {path.name} in '{path.parent}'; {cure}.") from None
+    except UnreadableError as error:
+        raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
     entries = []
-    for place, line in enumerate(_text(path, cure).splitlines(), start=1):
+    for place, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            entry = None
-        if not (
-            isinstance(entry, dict)
-            and isinstance(entry.get("run"), str)
-            and isinstance(entry.get("epoch"), int)
-        ):
+            entries.append(decoded(line, _Entry))
+        except UnreadableError as error:
             raise InputError(
-                f"line {place} of '{path}' is not a JSON object with a run and an epoch; "
-                "remove that line."
-            )
-        entries.append(entry)
+                f"line {place} of '{path}' is no record of a run ({error}); remove that line."
+            ) from None
     return entries
 
 
-def _measured(path: Path, key: str, command: str) -> dict[str, Any] | None:
-    """What a command wrote beside the results: an object with a list that is not empty."""
+def _measured(path: Path, schema: Any, command: str) -> dict[str, Any] | None:
+    """What a command wrote beside the results."""
     if not path.exists():
         return None
-    content = _parse(path, f"measure it again with `{command}`")
-    known = isinstance(content, dict) and content.get("format") == FORMAT
-    if not known or not isinstance(content.get(key), list) or not content[key]:
+    content = _parse(path, f"measure it again with `{command}`", schema)
+    if content["format"] != FORMAT or not content.get("lines", content.get("runs")):
         raise InputError(f"expected '{path}' as `{command}` writes it; measure it again.")
     return content
 
@@ -218,9 +212,8 @@ def _images(path: Path, num_runs: int, cure: str) -> dict[str, np.ndarray] | Non
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            images = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        images = read_npz(path)
+    except UnreadableError as error:
         raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
     for name, axes in (("originals", 1), ("reconstructions", 2), ("samples", 2)):
         array = images.get(name)
@@ -249,16 +242,15 @@ def read_per_datum(folder: Path, results: dict[str, Any]) -> dict[str, np.ndarra
     """
     path, cure = folder / "per_datum.npz", f"run `elbax evaluate {folder}` again"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            known = ("bounds", "finite", "ess", "ssim")
-            arrays = {name: archive[name] for name in known if name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        known = ("bounds", "finite", "ess", "ssim")
+        arrays = {name: array for name, array in read_npz(path).items() if name in known}
+    except (OSError, UnreadableError) as error:
         raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None
     evaluation = results["evaluation"]
     num_runs, num_data = len(results["runs"]), evaluation.get("num_data")
     expected = (num_runs, len(evaluation["ks"]), num_data)
     if "finite" in arrays and arrays["finite"].ndim == 3:  # of every bound; a datum needs them all
-        arrays["finite"] = arrays["finite"].all(axis=1)
+        arrays["finite"] = np.all(arrays["finite"], axis=1)
     shapes = {name: array.shape for name, array in arrays.items() if name != "bounds"}
     fits = "bounds" in arrays and "finite" in arrays and arrays["bounds"].shape == expected
     if not fits or any(shape != (num_runs, num_data) for shape in shapes.values()):

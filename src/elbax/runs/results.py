@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elbax._files import write_atomically
+from elbax._reading import UnreadableError, read_json, read_npz
 from elbax.training import checkpoints
 from elbax.training.folder import newest_checkpoint
 from elbax.training.recorded import json_bytes
@@ -47,7 +47,7 @@ def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any],
     latest = (folder / "results.json", folder / "per_datum.npz")
     for results, arrays in (setting_files(folder, setting), latest):
         try:
-            content = json.loads(results.read_text(encoding="utf-8"))
+            content = read_json(results)
             evaluation, _ = content["evaluation"], content["runs"][0]["metrics"]
             found = {name: evaluation[name] for name in setting}
             if "checkpoint" in evaluation:
@@ -55,7 +55,7 @@ def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any],
                 current = current and evaluation_of(arrays) == setting_stamp(evaluation)
             else:  # written by an earlier elbax
                 current = results.stat().st_mtime >= newest.stat().st_mtime and arrays.exists()
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, UnreadableError, LookupError, TypeError):
             continue
         if found == setting and current:
             return content, arrays
@@ -75,12 +75,12 @@ def write_results(folder: Path, setting: dict, results: dict, arrays: dict) -> N
 def _keep_earlier(folder: Path) -> None:
     """Give results of an earlier elbax the name of their setting before they are replaced."""
     try:
-        setting = json.loads((folder / "results.json").read_text())["evaluation"]
+        setting = read_json(folder / "results.json")["evaluation"]
         own_results, own_arrays = setting_files(folder, setting)
         if "checkpoint" not in setting and not own_results.exists():
             os.replace(folder / "per_datum.npz", own_arrays)
             os.replace(folder / "results.json", own_results)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, UnreadableError, ValueError, KeyError, TypeError, AttributeError):
         return
 
 
@@ -93,16 +93,15 @@ def setting_stamp(evaluation: dict[str, Any]) -> str:
 def evaluation_of(path: Path) -> str | None:
     """The stamp of a file of arrays; None where it has none or cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return str(archive["setting"]) if "setting" in archive.files else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        setting = read_npz(path).get("setting")
+        return None if setting is None else str(setting)
+    except (OSError, UnreadableError):
         return None
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of every datum, by name, `[R, ..]`."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files if name != "setting"}
+    return {name: array for name, array in read_npz(path).items() if name != "setting"}
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:

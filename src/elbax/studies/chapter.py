@@ -1,20 +1,17 @@
 """What a page says of a study: the tally, every claim tested, tables and figures, its runs."""
 
-import json
-import operator
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal, TypedDict
 
 from elbax._errors import InputError
+from elbax._reading import UnreadableError, held, read_json, read_npz
 from elbax.exhibits import NONE, Chapter, Exhibit, Section, TableExhibit, exhibit_of
 from elbax.models.config import ModelConfig
 from elbax.runs.chapter import duration, flat, snr_section
+from elbax.runs.schemas import Snr
 from elbax.training.config import TrainConfig
 
 _AGAIN = "run `elbax reproduce` again"
@@ -23,6 +20,59 @@ _SIGNS = {
     "not reproduced": "\N{BALLOT X}",
     "not testable": "\N{MIDDLE DOT}",
 }
+
+
+class _Verdict(TypedDict):
+    claim: str
+    published: float | None
+    obtained: float | None
+    error: float | None
+    verdict: Literal["reproduced", "not reproduced", "not testable"]
+    reason: str
+
+
+class _Exhibit(TypedDict):
+    name: str
+    title: str
+    caption: str
+    kind: str
+
+
+class _Run(TypedDict):
+    name: str
+    label: str
+    data: str
+    folder: str
+    seed: int
+    status: str
+    fleet_seconds: float | None
+    model: dict[str, Any]
+    train: dict[str, Any]
+    metrics: dict[str, float | None]
+
+
+class _Preset(TypedDict):
+    name: str
+    epochs: dict[str, int]
+    ks: list[int]
+    num_data: int | None
+
+
+class Study(TypedDict):
+    """What every study.json has; it has more."""
+
+    study: str
+    title: str
+    source: str
+    claim: str
+    preset: _Preset
+    verdicts: list[_Verdict]
+    exhibits: list[_Exhibit]
+    runs: list[_Run]
+    seconds: float
+    device: str
+    versions: dict[str, str]
+    elbax: str
 
 
 def study_chapter(folder: Path) -> Chapter:
@@ -136,15 +186,13 @@ def read_study(folder: Path) -> tuple[dict[str, Any], list[Exhibit]]:
     """
     path = folder / "study.json"
     try:
-        content = json.loads(path.read_text())
-        arrays = {}
-        if (folder / "images.npz").exists():
-            with np.load(folder / "images.npz", allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        content = read_json(path)
+        arrays = read_npz(folder / "images.npz") if (folder / "images.npz").exists() else {}
+        if content.get("format") != 1:
+            raise InputError(f"expected '{path}' as `elbax reproduce` writes it; {_AGAIN}.")
+        held(content, Study)
+    except (OSError, UnreadableError) as error:
         raise InputError(f"cannot read the study in '{folder}' ({error}); {_AGAIN}.") from None
-    if not isinstance(content, dict) or content.get("format") != 1:
-        raise InputError(f"expected '{path}' as `elbax reproduce` writes it; {_AGAIN}.")
     try:
         _check(content)
         return content, [exhibit_of(one, arrays) for one in content["exhibits"]]
@@ -156,22 +204,8 @@ def read_study(folder: Path) -> tuple[dict[str, Any], list[Exhibit]]:
         ) from None
 
 
-_NEEDED = {
-    "study": ("study", "title", "source", "claim", "preset", "runs", "versions", "elbax"),
-    "verdict": ("claim", "published", "obtained", "error", "verdict", "reason"),
-    "exhibit": ("name", "title", "caption", "kind"),
-}
-
-
 def _check(content: dict[str, Any]) -> None:
-    """Touch what a chapter is made of: a KeyError says what is missing."""
-    operator.itemgetter(*_NEEDED["study"])(content)
-    for verdict in content["verdicts"]:
-        operator.itemgetter(*_NEEDED["verdict"])(verdict)
-        operator.getitem(_SIGNS, verdict["verdict"])
-    for exhibit in content["exhibits"]:
-        operator.itemgetter(*_NEEDED["exhibit"])(exhibit)
-    # Names become those of files: nothing but letters, digits, dashes.
+    """Names become those of files: nothing but letters, digits, dashes."""
     names = [content["study"], *(exhibit["name"] for exhibit in content["exhibits"])]
     if wrong := [name for name in names if not re.fullmatch(r"[a-z0-9_-]{1,80}", str(name))]:
         raise InputError(
@@ -182,8 +216,8 @@ def _check(content: dict[str, Any]) -> None:
 
 def _snr(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return read_json(path, Snr)
+    except (OSError, UnreadableError) as error:
         raise InputError(f"cannot read '{path}' ({error}); {_AGAIN}.") from None
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import platform
 import time
@@ -15,10 +14,12 @@ import jax
 
 from elbax._errors import CheckpointError, ElbaxWarning
 from elbax._files import remove_parts, write_atomically
+from elbax._reading import UnreadableError, read_json
 from elbax._types import PyTree
 from elbax._version import __version__
 from elbax.training import checkpoints, metrics
 from elbax.training.recorded import (
+    Begun,
     completed,
     differences,
     identity_of,
@@ -92,16 +93,11 @@ class RunFolder:
 
     def _read_existing(self) -> dict[str, Any]:
         try:
-            existing = json.loads(self._config_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            return read_json(self._config_path, Begun)
+        except (OSError, UnreadableError) as error:
             raise CheckpointError(
                 f"cannot read '{self._config_path}' ({error}); choose another folder."
             ) from error
-        if not isinstance(existing, dict) or not {"train", "runs"} <= existing.keys():
-            raise CheckpointError(
-                f"'{self._config_path}' is not one that elbax wrote; choose another folder."
-            )
-        return existing
 
     def _is_begun(self) -> bool:
         lines = self._metrics_path

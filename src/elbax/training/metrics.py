@@ -5,10 +5,19 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning, OutputError
 from elbax._files import write_atomically
+from elbax._reading import MOST_LINES, UnreadableError, decoded, read_bytes
+
+
+class Record(TypedDict):
+    """What every line has; it has more."""
+
+    run: str
+    step: int
+    epoch: NotRequired[int]
 
 
 def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
@@ -58,27 +67,23 @@ def cut_back(path: Path, step: int, runs: Sequence[str], per_epoch: int) -> None
 
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     try:
-        content = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read '{path}' ({error.strerror}); check its permissions."
-        ) from error
+        content = read_bytes(path, MOST_LINES)
+    except FileNotFoundError:
+        content = b""
+    except UnreadableError as error:
+        raise CheckpointError(f"cannot read '{path}' ({error}); check what it is.") from error
     whole = content.split(b"\n")[:-1]
     return [(line + b"\n", _record(path, place, line)) for place, line in enumerate(whole, 1)]
 
 
 def _record(path: Path, place: int, line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        record = {}
-    named = isinstance(record, dict) and isinstance(record.get("run"), str)
-    if not named or type(record.get("step")) is not int:
+        return decoded(line, Record)
+    except UnreadableError:
         raise CheckpointError(
             f"line {place} of '{path}' is no record of a run: the file is damaged, or not of "
             "elbax. Remove that line to resume without it, or choose another folder."
-        )
-    return record
+        ) from None
 
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,43 @@ import math
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning
+from elbax._reading import UnreadableError, read_json
 from elbax.models.config import ModelConfig
 from elbax.training.config import TrainConfig
 
 _PLACE = ("name", "request", "levels")  # what the fingerprint of the data makes unnecessary
 _SAID = 4  # settings that the refusal of another configuration names
+
+
+class _Run(TypedDict):
+    method: str
+    seed: int
+    learning_rate: NotRequired[float | None]
+
+
+class _Data(TypedDict):
+    event_shape: list[int]
+    fingerprint: str
+    steps_per_epoch: int
+
+
+class Begun(TypedDict):
+    """What a config.json has by which runs are told apart from others."""
+
+    train: dict[str, Any]
+    runs: list[Any]
+
+
+class Config(TypedDict):
+    """What every config.json has; it has more."""
+
+    data: _Data
+    model: dict[str, Any]
+    train: dict[str, Any]
+    runs: list[_Run]
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -23,29 +52,26 @@ def read_config(path: Path) -> dict[str, Any]:
         CheckpointError: the folder holds no runs, or its config.json is not readable.
     """
     file = path / "config.json"
-    if not file.is_file():
+    if not file.exists():
         raise CheckpointError(
             f"expected a run folder with a config.json; found none in '{path}'. Train one with "
             f"`elbax train --out {path}`."
         )
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read '{file}' ({error}); the file is damaged.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"expected a JSON object in '{file}'; the file is damaged.")
-    return config
+        return read_json(file, Config)
+    except UnreadableError as error:
+        raise CheckpointError(
+            f"cannot read '{file}' ({error}); it is damaged, or not as elbax writes it."
+        ) from error
 
 
 def read_account(path: Path) -> dict[str, Any]:
     """What training.json says of the time, device and versions; without what it says wrongly."""
     try:
-        account = json.loads((path / "training.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        account = read_json(path / "training.json")
+    except (OSError, UnreadableError):
         return {}
     kinds = {"seconds": int | float, "compilations": int, "device": str, "versions": dict}
-    if not isinstance(account, dict):
-        return {}
     known = {
         name: account[name]
         for name, kind in kinds.items()

@@ -237,7 +237,7 @@ STRANGE = {
     "very deep": (lambda blob: rewritten(blob, hidden=[1] * 10**5), "more layers than it holds"),
     "another shape": (lambda blob: rewritten(blob, event_shape=[4, 5]), "of another model"),
     "unknown activation": (lambda blob: rewritten(blob, activation="__doc__"), "activation"),
-    "not a number": (lambda blob: rewritten(blob, scale_floor=float("nan")), "scale_floor >= 0"),
+    "not a number": (lambda blob: rewritten(blob, scale_floor=float("nan")), "no elbax header"),
 }
 
 

@@ -25,13 +25,16 @@ def test_images_may_be_absent(run_dir):
     assert read(run_dir).images is None
 
 
-@pytest.mark.parametrize("field", ["ks", "num_data", "seed", "checkpoint"])
+CHANGED = {"ks": [1], "num_data": 359, "seed": 1, "checkpoint": "another"}
+
+
+@pytest.mark.parametrize("field", CHANGED)
 def test_images_of_another_evaluation_are_refused(run_dir, results, field):
     said = {"ks": [1, 64], "num_data": 360, "seed": 0, "checkpoint": "0f"}
     with np.load(run_dir / "images.npz") as archive:
         images = dict(archive)
     np.savez(run_dir / "images.npz", **images, setting=json.dumps(said, sort_keys=True))
-    for change in ({}, {field: [1] if field == "ks" else "another"}):
+    for change in ({}, {field: CHANGED[field]}):
         evaluation = results["evaluation"] | said | {"seconds": 1.0} | change
         content = json.dumps(results | {"evaluation": evaluation})
         (run_dir / "results.json").write_text(content)
@@ -65,11 +68,11 @@ def test_a_missing_folder_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("results.json", '{"format": 1', "is not JSON"),
-        ("results.json", "[1]", "in format 1; got list"),
+        ("results.json", '{"format": 1', "cannot read"),
+        ("results.json", "[1]", "Expected `object`, got `array`"),
         ("results.json", '{"format": 9}', "in format 1; got 9. Update elbax"),
-        ("results.json", '{"format": 1}', "has no 'dataset'"),
-        ("config.json", "[]", "holds no JSON object"),
+        ("results.json", '{"format": 1}', "missing required field `dataset`"),
+        ("config.json", "[]", "Expected `object`, got `array`"),
         ("metrics.jsonl", '{"run": "a", "epoch": 1}\n{"run', "line 2 of"),
         ("metrics.jsonl", '{"run": "a"}', "line 1 of"),
         ("images.npz", "no zip", "cannot read"),
@@ -91,8 +94,8 @@ def test_a_binary_file_is_refused(run_dir):
     ("change", "message"),
     [
         (lambda r: r["runs"].clear(), "holds no runs"),
-        (lambda r: r["runs"][3].pop("label"), "run 3 of"),
-        (lambda r: r["runs"][0].update(metrics=None), "run 0 of"),
+        (lambda r: r["runs"][3].pop("label"), r"field `label` - at `\$\.runs\[3\]`"),
+        (lambda r: r["runs"][0].update(metrics=None), r"got `null` - at `\$\.runs\[0\]\.metrics`"),
         (lambda r: r["evaluation"].update(ks=[]), "evaluation.ks"),
         (lambda r: r["evaluation"].update(ks=["64"]), "evaluation.ks"),
     ],

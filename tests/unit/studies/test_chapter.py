@@ -69,8 +69,8 @@ def test_verdicts_fit_a_terminal(study_dir):
     [
         (lambda text: text[:40], "cannot read the study"),
         (lambda text: '{"format": 7}', "as `elbax reproduce` writes it"),
-        (lambda text: text.replace('"verdicts"', '"verdict"'), "lacks 'verdicts'"),
-        (lambda text: text.replace('"caption"', '"legend"'), "lacks 'caption'"),
+        (lambda text: text.replace('"verdicts"', '"verdict"'), "missing required field `verdicts`"),
+        (lambda text: text.replace('"caption"', '"legend"'), "missing required field `caption`"),
         (lambda text: text.replace('"name": "gaps"', '"name": "../gaps"'), "letters, digits and"),
     ],
 )

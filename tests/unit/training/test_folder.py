@@ -47,7 +47,7 @@ def steps_in(path) -> list[int]:
 def test_a_new_folder_holds_its_configuration_and_no_metrics(tmp_path):
     path = tmp_path / "deep" / "run"
     opened(path)
-    assert read_config(path) == json.loads((path / "config.json").read_text()) == CONFIG
+    assert json.loads((path / "config.json").read_text()) == CONFIG
     assert (path / "metrics.jsonl").read_bytes() == b""
     assert newest_checkpoint(path) is None
 
@@ -75,7 +75,7 @@ def test_a_damaged_configuration_is_refused(tmp_path, text):
     (tmp_path / "config.json").write_bytes(text)
     with pytest.raises(elbax.CheckpointError, match=r"cannot read '.*config\.json'"):
         opened(tmp_path, resume=True)
-    with pytest.raises(elbax.CheckpointError, match=r"cannot read '.*' \(.*\); the file is dam"):
+    with pytest.raises(elbax.CheckpointError, match=r"cannot read '.*' \(.*\); it is damaged"):
         read_config(tmp_path)
 
 
@@ -83,7 +83,7 @@ def test_reading_the_configuration_of_a_folder_without_runs_says_what_to_do(tmp_
     with pytest.raises(elbax.CheckpointError, match=r"folder with a config\.json; found none"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(elbax.CheckpointError, match="expected a JSON object"):
+    with pytest.raises(elbax.CheckpointError, match="Expected `object`, got `array`"):
         read_config(tmp_path)
 
 
@@ -231,7 +231,7 @@ def test_a_folder_with_somebodys_own_files_is_refused(tmp_path, name):
 
 def test_somebodys_own_config_is_refused_too(tmp_path):
     (tmp_path / "config.json").write_text('{"theme": "dark"}')
-    with pytest.raises(elbax.CheckpointError, match="is not one that elbax wrote"):
+    with pytest.raises(elbax.CheckpointError, match="missing required field `train`"):
         RunFolder(tmp_path, CONFIG, resume=False, overwrite=True)
     assert json.loads((tmp_path / "config.json").read_text()) == {"theme": "dark"}
 
@@ -239,7 +239,7 @@ def test_somebodys_own_config_is_refused_too(tmp_path):
 def test_runs_that_got_nowhere_leave_the_folder_to_others(tmp_path):
     opened(tmp_path)
     opened(tmp_path, runs=["b"])
-    assert read_config(tmp_path)["runs"] == ["b"]
+    assert json.loads((tmp_path / "config.json").read_text())["runs"] == ["b"]
     opened(tmp_path, resume=True, runs=["c"]).append_metrics(records(1))
     with pytest.raises(elbax.CheckpointError, match="already holds another"):
         opened(tmp_path, runs=["b"])

@@ -1,0 +1,118 @@
+"""What files of an evaluation, of `elbax snr` and of `--active-units` hold at least."""
+
+from typing import Any, NotRequired, TypedDict
+
+Numbers = list[float | None]
+
+
+class Evaluation(TypedDict):
+    """The settings of an evaluation."""
+
+    ks: list[int]
+    num_data: NotRequired[int | None]
+    seed: NotRequired[int]
+
+
+class Curve(TypedDict):
+    """IWAE-k against k."""
+
+    k: list[int]
+    mean: list[float]
+    standard_error: list[float]
+
+
+class Run(TypedDict):
+    """What was found of one run."""
+
+    name: str
+    method: str
+    label: str
+    status: str
+    metrics: dict[str, float | None]
+    seed: NotRequired[int | None]
+    curve: NotRequired[Curve]
+    active_units: NotRequired[list[int] | None]
+    standard_errors: NotRequired[dict[str, float | None]]
+    ssim_sd: NotRequired[float | None]
+    num_nonfinite: NotRequired[dict[str, int] | int | None]
+
+
+class Results(TypedDict):
+    """A results.json."""
+
+    dataset: dict[str, Any]
+    evaluation: Evaluation
+    training: dict[str, Any]
+    runs: list[Run]
+
+
+class Group(TypedDict):
+    """Ratios of one network or layer, one number for each size."""
+
+    snr: Numbers
+    low: Numbers
+    high: Numbers
+    floor: list[float]
+    dsnr: Numbers
+    dsnr_low: Numbers
+    dsnr_high: Numbers
+    slope: float | None
+    error: float | None
+    predicted: float | None
+    verdict: str
+
+
+class Line(TypedDict):
+    """One method of an SNR study."""
+
+    label: str
+    along: str
+    groups: dict[str, Group]
+
+
+class Histogram(TypedDict):
+    """Draws of one parameter's gradient."""
+
+    network: str
+    k: int
+    draws: list[float]
+
+
+class Ess(TypedDict):
+    """The effective sample sizes of one run."""
+
+    label: str
+    samples: int
+    ess: list[float]
+
+
+class Snr(TypedDict):
+    """An snr.json."""
+
+    format: int
+    sizes: list[int]
+    num_draws: list[int]
+    tolerance: float
+    lines: list[Line]
+    notes: NotRequired[list[str]]
+    model: NotRequired[dict[str, Any]]
+    histograms: NotRequired[list[Histogram]]
+    ess: NotRequired[list[Ess]]
+
+
+class UnitsOfRun(TypedDict):
+    """Which units of one run are active, layer by layer."""
+
+    name: str
+    active: list[int]
+    variances: list[list[float]]
+    change: float
+    standard_error: float
+
+
+class Units(TypedDict):
+    """A units.json."""
+
+    format: int
+    threshold: float
+    runs: list[UnitsOfRun]
