@@ -110,7 +110,9 @@ def _commands(sentences: dict[str, str]) -> str:
 
 
 def _paragraphs(described: type) -> list[str]:
-    return [" ".join(one.split()) for one in (inspect.getdoc(described) or "").split("\n\n")]
+    """The paragraphs of a docstring that are for who types commands."""
+    found = [" ".join(one.split()) for one in (inspect.getdoc(described) or "").split("\n\n")]
+    return [one for one in found if not one.startswith(("Raises:", "Attributes:", ">>>"))]
 
 
 def _bold(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from elbax.cli import options as o
-from elbax.cli.outcome import Outcome, duration
+from elbax.cli.outcome import Outcome, duration, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
 from elbax.studies.papers.catalogue import STUDIES
@@ -73,7 +73,7 @@ def _study_text(content: dict[str, Any]) -> str:
     shown = [exhibit_of(one, {}) for one in content["exhibits"] if one["kind"] == "table"]
     parts = [tables.to_text(table) for table in shown if isinstance(table, TableExhibit)]
     claims = tables.in_pairs(verdict_lines(content["verdicts"]))
-    return "\n\n".join([content["title"], *parts, claims, answer(content)])
+    return "\n\n".join([content["title"], *parts, claims, filled(answer(content))])
 
 
 def _outline(outlines: list[dict[str, Any]]) -> Outcome:

@@ -41,7 +41,10 @@ def train(options: o.Train) -> Outcome:
     with Reporter() as reporter:
         result = _fit([method], options, folder, reporter)
     check_trained(result, folder)
-    lines = [*map(filled, trained_lines(result, folder)), _BOUND, f"Next: elbax evaluate {folder}"]
+    model = options.model.model
+    own = f" --model {model}" if ":" in model else ""  # a folder does not say what code to run
+    lines = [*map(filled, trained_lines(result, folder)), _BOUND]
+    lines.append(f"Next: elbax evaluate {folder}{own}")
     return Outcome(_trained(result, folder), "\n".join(lines))
 
 

@@ -118,5 +118,6 @@ def _check_unit_interval(array: np.ndarray, name: str, levels: float | int) -> N
         raise DataError(
             f"expected {name} in [0, 1] for a Bernoulli likelihood; got values from {low:g} to "
             f"{high:g}. Rescale them to [0, 1], say which value means 1 with levels (--levels 255 "
-            "for grey bytes), or choose a likelihood for real data."
+            "for grey bytes), or take a likelihood of real data: --likelihood gaussian, in Python "
+            "ModelConfig(likelihood='gaussian')."
         )

@@ -203,10 +203,15 @@ class Dataset:
 
 def _check_split(name: str, array: np.ndarray, train: np.ndarray) -> None:
     refuse_masked(array, name)
-    if array.dtype not in (np.uint8, np.float32) or array.dtype != train.dtype:
+    if array.dtype not in (np.uint8, np.float32):
         raise DataError(
-            f"expected {name} as uint8 or float32, and as train, which is {train.dtype}; got "
-            f"{array.dtype}. Convert it with array.astype."
+            f"expected {name} as uint8 or float32; got {array.dtype}. Convert it, such as with "
+            "array.astype(numpy.float32)."
+        )
+    if array.dtype != train.dtype:
+        raise DataError(
+            f"expected {name} as train, which is {train.dtype}; got {array.dtype}. Convert one of "
+            "them with array.astype."
         )
     if array.ndim < 2 or array.size == 0:
         raise DataError(

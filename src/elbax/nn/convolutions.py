@@ -166,9 +166,9 @@ def check_images(event_shape: tuple[int, ...], channels: Sequence[int]) -> None:
     factor = 2 ** len(channels)
     if len(event_shape) != 2 or any(side % factor for side in event_shape):
         raise InputError(
-            f"expected images whose sides are multiples of {factor} for {len(channels)} "
-            f"convolutions; got data of shape {event_shape}. Take fewer channels, or a fully "
-            "connected model."
+            f"expected grey images [H, W] whose sides are multiples of {factor} for "
+            f"{len(channels)} convolutions; got data of shape {event_shape}. Take fewer channels, "
+            "or a fully connected model."
         )
 
 

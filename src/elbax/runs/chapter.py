@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from elbax._version import __version__
+from elbax.evaluation.images import are_images
 from elbax.exhibits import (
     Chapter,
     HistogramExhibit,
@@ -25,7 +26,7 @@ from elbax.runs.read import RunResults, read
 from elbax.runs.snr_exhibits import exhibits_of, slopes
 from elbax.training.config import TrainConfig
 
-_NO_IMAGES = "The run folder holds no images.npz, which only image data have."
+_NO_IMAGES = "The run folder holds no images.npz; evaluate it again."
 _MOST_ROWS = 8  # runs in one figure of units
 _NUM_REBUILT, _NUM_DRAWN = 10, 25
 
@@ -62,28 +63,45 @@ def chapter_of(run_results: RunResults, name: str) -> Chapter:
 
 
 def together(named: Mapping[str, RunResults]) -> Chapter:
-    """Several folders on the same axes: how each learned, and what each found."""
-    shared = [set(curves.held_out(one)) for one in named.values()]
-    common = set.intersection(*shared)
-    key = f"iwae_{max(common)}" if common else "bound"
+    """Several folders beside each other: of the same data one comparison and one set of axes."""
     rows = [(name, comparison.answer(one.results, one.per_datum)) for name, one in named.items()]
-    return Chapter(
-        name="together",
-        title="Together",
-        answer="",
-        lead=[],
-        summary=[],
-        sections=[
-            Section(
-                "overlay",
-                "Learning curves of all folders",
-                [
-                    curves.overlay(dict(named), key),
-                    TableExhibit("found", "What each folder found", "", ("folder", "found"), rows),
-                ],
-            )
-        ],
+    found = TableExhibit("found", "What each folder found", "", ("folder", "found"), rows)
+    fingerprints = {(one.config.get("data") or {}).get("fingerprint") for one in named.values()}
+    if len(fingerprints) > 1:
+        answer = "These folders are of different data, whose nats are not comparable."
+        sections = [Section("found", "What each folder found", [found])]
+        return Chapter("together", "Together", answer, [], [], sections)
+    shared = set.intersection(*(set(curves.held_out(one)) for one in named.values()))
+    overlay = curves.overlay(dict(named), f"iwae_{max(shared)}" if shared else "bound")
+    sections = [Section("overlay", "Learning curves of all folders", [overlay, found])]
+    joined = _joined(named)
+    answer = "The folders were evaluated in different ways: evaluate them alike to compare them."
+    if joined is not None:
+        answer = comparison.answer(*joined)
+        table = comparison.comparison(*joined)
+        sections.insert(0, Section("comparison", "Comparison", [table]))
+    return Chapter("together", "Together", answer, [], [], sections)
+
+
+def _joined(named: Mapping[str, RunResults]) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """The results of all folders as those of one, if they are of the same evaluation."""
+    first = next(iter(named.values())).results
+    settings = ("ks", "num_data", "seed")
+    alike = all(
+        [one.results["evaluation"].get(name) for name in settings]
+        == [first["evaluation"].get(name) for name in settings]
+        for one in named.values()
     )
+    arrays = [one.per_datum for one in named.values() if one.per_datum is not None]
+    if not alike or len(arrays) < len(named):
+        return None
+    runs = [
+        run | {key: f"{name}: {run[key]}" for key in ("name", "method", "label")}
+        for name, one in named.items()
+        for run in one.results["runs"]
+    ]
+    per_datum = {key: np.concatenate([one[key] for one in arrays]) for key in ("bounds", "finite")}
+    return first | {"runs": runs}, per_datum
 
 
 def _figures(run_results: RunResults) -> Iterator[Section]:
@@ -96,7 +114,9 @@ def _figures(run_results: RunResults) -> Iterator[Section]:
     moving = [curves.courses(run_results), curves.snr_curves(run_results)]
     if known := [exhibit for exhibit in moving if exhibit.lines]:
         yield Section("training", "While training", known)
-    yield Section("images", "Images", _images(run_results), _NO_IMAGES)
+    shape = content["dataset"].get("event_shape") or []
+    if run_results.images is not None or are_images(shape):
+        yield Section("images", "Images", _images(run_results), _NO_IMAGES)
     if run_results.snr is not None:
         yield snr_section(run_results.snr)
     if run_results.units is not None:

@@ -91,7 +91,7 @@ def _gap(k: int) -> Metric:
     return Metric(
         key=f"gap_{k}",
         name=f"gap_{k}",
-        decimals=2,
+        decimals=3,
         meaning=f"IWAE-{k} minus log p-hat, {what}: at most 0 up to Monte Carlo error, and near 0 "
         "where the inference network serves its generative network well.",
     )

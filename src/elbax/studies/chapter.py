@@ -318,7 +318,8 @@ def _gap(verdict: dict[str, Any]) -> float | None:
 def _signed(value: float | None, error: float | None = None) -> str:
     if value is None:
         return NONE
-    return f"{value:+.2f}" + ("" if error is None else f" ± {error:.2f}")
+    decimals = 2 if not error or error >= 0.005 else 4  # an error is not said to be 0
+    return f"{value:+.{decimals}f}" + ("" if error is None else f" ± {error:.{decimals}f}")
 
 
 def _are(count: int) -> str:

@@ -166,7 +166,7 @@ def other_configuration(path: Path, differences: list[str]) -> str:
         )
     return (
         f"folder '{path}' already holds another configuration ({listed}); choose another folder, "
-        f"or resume with that configuration.{hint}"
+        f"resume with that configuration, or lose those runs (--overwrite).{hint}"
     )
 
 

@@ -1,4 +1,5 @@
 import base64
+import copy
 import hashlib
 import json
 import re
@@ -128,6 +129,33 @@ def test_several_folders_have_their_curves_on_the_same_axes(tmp_path, results, w
     assert len(titles) >= 6  # in the contents and over the chapters
     numbers = json.loads((tmp_path / "page" / "figures" / "together-overlay.json").read_text())
     assert [line["label"] for line in numbers["lines"]][::5] == ["a/run: VAE(64)", "b/run: VAE(64)"]
+
+
+def test_folders_of_one_evaluation_are_compared_as_one(tmp_path, results, write_run):
+    better = copy.deepcopy(results)
+    for run in better["runs"]:
+        run["metrics"]["log_p_hat"] += 1
+    found = {"a": results, "b": better}
+    folders = [write_run(tmp_path / name, one) for name, one in found.items()]
+    html = write_report(*folders, out=tmp_path / "page").read_text()
+    assert "evaluate them alike" in html  # without the values of every datum
+    for folder, one in zip(folders, found.values(), strict=True):
+        np.savez(folder / "per_datum.npz", **make_per_datum(one))
+    html = write_report(*folders, out=tmp_path / "page").read_text()
+    assert html.index("b: PIWAE(8, 8) has the") < html.index('id="a"')
+    assert 'id="together-comparison"' in html
+    other = json.loads((folders[1] / "config.json").read_text()) | {"data": {"fingerprint": "1"}}
+    (folders[1] / "config.json").write_text(json.dumps(other))
+    html = write_report(*folders, out=tmp_path / "page").read_text()
+    assert "of different data, whose nats are not comparable" in html
+    assert "together-overlay" not in html
+
+
+def test_a_table_has_no_section_of_images(run_dir, results):
+    (run_dir / "images.npz").unlink()
+    results["dataset"]["event_shape"] = [5]
+    (run_dir / "results.json").write_text(json.dumps(results))
+    assert 'id="images"' not in write_report(run_dir).read_text()
 
 
 def test_exhibits_of_one_name_are_told_apart(tmp_path, results, write_run):

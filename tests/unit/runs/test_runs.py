@@ -108,7 +108,7 @@ def test_results_of_an_earlier_version_are_found_and_kept(trained, tmp_path):
 def test_an_odd_configuration_is_refused(tmp_path):
     for text in ("{}", '{"runs": 3}', '{"runs": [{}], "model": 3, "data": []}'):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(CheckpointError, match="cannot read .*config.json"):
+        with pytest.raises(CheckpointError, match=r"cannot read .*config\.json"):
             load_runs(tmp_path)
 
 
