@@ -55,10 +55,11 @@ def slopes(content: dict[str, Any]) -> TableExhibit:
         rows,
         (
             f"At {sizes} samples, from {draws} draws of the gradient.",
-            "± is the standard error of a fit to the sizes above the noise floor; - where fewer "
-            "than three are.",
-            f"pass: within {content['tolerance']:g} + 2 standard errors of theory, which holds for "
-            "many effective samples.",
+            "in: what grows, the K samples of one bound or the M bounds that are averaged.",
+            "± is the standard error of a fit to the sizes above the noise floor; floor, and -: "
+            "fewer than three are.",
+            f"pass: within {content['tolerance']:g} + 2 standard errors of theory; off: not. "
+            "Theory holds for many effective samples, which a trained run often lacks.",
             *content.get("notes", []),
         ),
     )
@@ -226,5 +227,5 @@ def _signed(value: float | None) -> str:
 
 
 def _verdict(group: dict[str, Any]) -> str:
-    short = {"under the noise floor": "floor", "no prediction": ""}
+    short = {"under the noise floor": "floor", "no prediction": "", "fail": "off"}
     return short.get(group["verdict"], str(group["verdict"]))

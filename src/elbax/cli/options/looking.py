@@ -70,7 +70,7 @@ class Sample(OwnModelOptions, LookedAtOptions, OutputOptions):
 class Snr(OwnModelOptions, LookedAtOptions, OutputOptions):
     """Measure signal-to-noise ratios of gradients: of a toy, or of a trained run.
 
-    For toy: the slope of every method's SNR against theory, in about a minute.
+    For toy: the slope of every method's SNR against theory, in a minute or a few.
 
     For a folder: SNR by network and layer, histograms of gradients, ESS of runs.
 
