@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 READY := .venv/.ready
 DOCS := .venv/.docs
 
-.PHONY: demo test quick lint tests format docs wheel release bench clean
+.PHONY: demo test quick lint tests format docs wheel release bench torture clean
 
 demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
@@ -47,6 +47,9 @@ release: $(DOCS)  ## make release VERSION=0.2.0: check, build, tag; uploads noth
 
 bench: $(READY)  ## Ratios within one run, as runs/bench.json; peers that are installed take part
 	$(BIN)/python benchmarks/bench.py
+
+torture: $(READY)  ## Thousands of damaged files of every kind, read again; minutes
+	$(BIN)/python benchmarks/torture.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "elbax needs Python 3.11, 3.12 or 3.13 and found none that runs;" \

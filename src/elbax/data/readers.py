@@ -30,6 +30,10 @@ _UNREADABLE = (
     ValueError,
     EOFError,
     SyntaxError,  # NumPy and PIL raise it on a damaged header
+    TypeError,  # and so on, where a header says half of what is needed
+    LookupError,
+    OverflowError,
+    RuntimeError,
     NotImplementedError,  # an archive that claims a strange compression
     TokenError,
     struct.error,

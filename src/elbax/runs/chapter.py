@@ -66,7 +66,7 @@ def together(named: Mapping[str, RunResults]) -> Chapter:
     """Several folders beside each other: of the same data one comparison and one set of axes."""
     rows = [(name, comparison.answer(one.results, one.per_datum)) for name, one in named.items()]
     found = TableExhibit("found", "What each folder found", "", ("folder", "found"), rows)
-    fingerprints = {(one.config.get("data") or {}).get("fingerprint") for one in named.values()}
+    fingerprints = {_fingerprint(one) for one in named.values()}
     if len(fingerprints) > 1:
         answer = "These folders are of different data, whose nats are not comparable."
         sections = [Section("found", "What each folder found", [found])]
@@ -81,6 +81,11 @@ def together(named: Mapping[str, RunResults]) -> Chapter:
         table = comparison.comparison(*joined)
         sections.insert(0, Section("comparison", "Comparison", [table]))
     return Chapter("together", "Together", answer, [], [], sections)
+
+
+def _fingerprint(run_results: RunResults) -> str:
+    data = run_results.config.get("data")
+    return str(data.get("fingerprint") if isinstance(data, dict) else data)
 
 
 def _joined(named: Mapping[str, RunResults]) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from elbax._errors import CheckpointError, InputError, unknown
+from elbax._reading import UnreadableError, held
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
@@ -191,6 +192,10 @@ def model_config_of(config: dict[str, Any]) -> ModelConfig:
             "that a folder names: give it again, --model module:function, or in Python "
             "`elbax.load_runs(folder, model=...)`."
         )
+    try:
+        held(described, ModelConfig)
+    except UnreadableError as error:
+        raise InputError(f"the model of these runs is none of elbax's ({error}).") from None
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in described.items()

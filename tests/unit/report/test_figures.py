@@ -159,7 +159,7 @@ def test_what_an_exhibit_tells_is_read_back(make):
     ("make", "change", "error"),
     [
         (lines_of, lambda c: c["lines"][0].update(y=[1.0]), ValueError),
-        (lines_of, lambda c: c["lines"][0].pop("x"), KeyError),
+        (lines_of, lambda c: c["lines"][0].pop("x"), ValueError),
         (lines_of, lambda c: c["lines"][0].update(y=["one", "two", "three"]), ValueError),
         (dots_of, lambda c: c["rows"][0].update(values=[1.0]), ValueError),
         (histogram_of, lambda c: c["panels"][0].update(edges=[0]), ValueError),

@@ -1,12 +1,8 @@
-"""What a page shows, as data: tables, lines, dots, histograms and images, in chapters.
-
-The rooms that find something say it in exhibits; the report draws them and knows nothing else. The
-JSON beside a page is the exhibit itself.
-"""
+"""The kinds of exhibits: tables, lines, dots, histograms and images, as data."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -224,78 +220,6 @@ class ImagesExhibit(Exhibit):
             f"{self.name}-{place}": np.asarray(panel.images, np.float32)
             for place, panel in enumerate(self.panels)
         }
-
-
-@dataclass(frozen=True)
-class Section:
-    """Exhibits under one title, side by side where there is room.
-
-    Attributes:
-        name: of its anchor.
-        title: a headline.
-        exhibits: in order.
-        missing: why there are none.
-        folded: whether one has to open it.
-    """
-
-    name: str
-    title: str
-    exhibits: Sequence[Exhibit]
-    missing: str = ""
-    folded: bool = False
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """What a page says of one folder.
-
-    Attributes:
-        name: of its anchor.
-        title: a headline.
-        answer: what was found, in a sentence.
-        lead: what it is about, in paragraphs.
-        summary: the main facts, as pairs.
-        sections: in order.
-        tally: what the contents say beside the title, where there is something to count.
-    """
-
-    name: str
-    title: str
-    answer: str
-    lead: Sequence[str]
-    summary: Sequence[tuple[str, str]]
-    sections: Sequence[Section]
-    tally: str = ""
-
-    @property
-    def exhibits(self) -> list[Exhibit]:
-        """Those of all sections."""
-        return [exhibit for section in self.sections for exhibit in section.exhibits]
-
-
-_KINDS: dict[str, type[Exhibit]] = {
-    kind.kind: kind
-    for kind in (TableExhibit, LinesExhibit, DotsExhibit, HistogramExhibit, ImagesExhibit)
-}
-
-
-def exhibit_of(content: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Exhibit:
-    """The exhibit that `content()` and `arrays()` told.
-
-    Raises:
-        KeyError: something is missing.
-        TypeError, ValueError: something is not what it should be.
-    """
-    kind = _KINDS[content["kind"]]
-    known = {one.name: content[one.name] for one in fields(kind) if one.name in content}
-    if kind is ImagesExhibit:
-        known["panels"] = [
-            Panel(str(one["title"]), arrays[one["array"]], int(one["columns"]))
-            for one in content["panels"]
-        ]
-    exhibit = kind(**known)
-    exhibit.check()
-    return exhibit
 
 
 def slug(name: str) -> str:
