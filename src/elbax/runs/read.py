@@ -104,10 +104,6 @@ def read_training(run_dir: str | Path) -> RunResults:
         runs = [_untold(spec) for spec in specs]
     except CheckpointError as error:
         raise InputError(str(error)) from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"'{folder / 'config.json'}' is not as elbax writes it ({error}); give another folder."
-        ) from None
     train = "give a directory that `elbax train` or `elbax compare` wrote"
     metrics = _metrics(folder / "metrics.jsonl", train)
     return RunResults({"runs": runs}, metrics, config, None)

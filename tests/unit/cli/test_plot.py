@@ -22,7 +22,8 @@ def test_runs_that_were_not_evaluated_are_drawn_too(tmp_path, results, write_run
         for seed in range(3)
         for epoch in (1, 2)
     ]
-    config = {"runs": runs}
+    data = {"event_shape": [8, 8], "fingerprint": "0", "steps_per_epoch": 9}
+    config = {"runs": runs, "data": data, "model": {}, "train": {}}
     folder = write_run(tmp_path / "run", results, metrics=metrics, config=config, images=None)
     (folder / "results.json").unlink()
     assert main(["plot", str(folder), "--out", str(tmp_path / "c.svg")]) == 0
@@ -45,5 +46,5 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_written(tmp_path, results, 
     (tmp_path / "run" / "results.json").unlink()
     (tmp_path / "run" / "config.json").write_text('{"runs": [{}]}')
     assert main(["plot", folder, *out]) == 2
-    assert "is not as elbax writes it" in capsys.readouterr().err
+    assert "or not as elbax writes it" in capsys.readouterr().err
     assert not (tmp_path / "c.png").exists()
