@@ -179,7 +179,7 @@ def _units(units: dict[str, Any]) -> HistogramExhibit:
             "title": f"{run['name']}, layer {layer + 1}: {run['active'][layer]} of {len(found)}",
             "edges": edges.tolist(),
             "lines": [{"label": "", "heights": _heights(found, edges)}],
-            "mark": float(np.log10(units["threshold"])),
+            "mark": float(np.log10(float(units["threshold"]))),
         }
         for run in units["runs"][:_MOST_ROWS]
         for layer, found in enumerate(run["variances"])
@@ -199,7 +199,7 @@ def _units(units: dict[str, Any]) -> HistogramExhibit:
 
 def _heights(variances: list[float], edges: np.ndarray) -> list[int]:
     """Counts of log10 variances; estimates below 1e-6, negative ones among them, count there."""
-    logs = np.log10(np.maximum(variances, 1e-6)).clip(edges[0], edges[-1])
+    logs = np.log10(np.maximum(np.asarray(variances, float), 1e-6)).clip(edges[0], edges[-1])
     return np.histogram(logs, bins=edges)[0].tolist()
 
 

@@ -82,8 +82,8 @@ def read(run_dir: str | Path) -> RunResults:
         config,
         images,
         per_datum=per_datum_or_none(folder, results),
-        snr=_measured(folder / "snr.json", Snr, "elbax snr"),
-        units=_measured(folder / "units.json", Units, "elbax evaluate --active-units"),
+        snr=measured(folder / "snr.json", Snr, "elbax snr"),
+        units=measured(folder / "units.json", Units, "elbax evaluate --active-units"),
     )
 
 
@@ -184,14 +184,33 @@ def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _measured(path: Path, schema: Any, command: str) -> dict[str, Any] | None:
-    """What a command wrote beside the results."""
+def measured(path: Path, schema: Any, command: str) -> dict[str, Any] | None:
+    """What a command wrote beside the results; None where it was not run.
+
+    Raises:
+        InputError: the file is not as that command writes it.
+    """
     if not path.exists():
         return None
     content = _parse(path, f"measure it again with `{command}`", schema)
     if content["format"] != FORMAT or not content.get("lines", content.get("runs")):
         raise InputError(f"expected '{path}' as `{command}` writes it; measure it again.")
+    if not _agrees(content):
+        raise InputError(f"lists in '{path}' are of different lengths; measure it again.")
     return content
+
+
+def _agrees(content: dict[str, Any]) -> bool:
+    """Whether an snr.json has a number for each size, a units.json a count for each layer."""
+    if "lines" not in content:
+        return all(len(run["active"]) == len(run["variances"]) for run in content["runs"])
+    groups = [group for line in content["lines"] for group in line["groups"].values()]
+    lists = [found for group in groups for found in group.values() if isinstance(found, list)]
+    size = len(content["sizes"])
+    networks = all(
+        {"generative", "inference"} <= line["groups"].keys() for line in content["lines"]
+    )
+    return size > 0 and networks and all(len(found) == size for found in lists)
 
 
 def _check_pair(images: dict | None, evaluation: dict, path: Path, cure: str) -> None:

@@ -37,12 +37,18 @@ class Run(TypedDict):
     num_nonfinite: NotRequired[dict[str, int] | int | None]
 
 
+class Training(TypedDict):
+    """What training cost, and where it was."""
+
+    versions: NotRequired[dict[str, str] | None]
+
+
 class Results(TypedDict):
     """A results.json."""
 
     dataset: dict[str, Any]
     evaluation: Evaluation
-    training: dict[str, Any]
+    training: Training
     runs: list[Run]
 
 

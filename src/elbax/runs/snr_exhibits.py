@@ -134,7 +134,9 @@ def histograms(content: dict[str, Any]) -> HistogramExhibit:
     for network in _NETWORKS:
         entries = [entry for entry in content["histograms"] if entry["network"] == network]
         # The widest tails would leave the rest a line: the axis holds all but 2 % of every K.
-        ends = np.array([np.quantile(entry["draws"], [0.01, 0.99]) for entry in entries])
+        ends = np.array(
+            [np.quantile(np.asarray(entry["draws"], float), [0.01, 0.99]) for entry in entries]
+        )
         edges = np.linspace(ends[:, 0].min(), ends[:, 1].max(), 40)
         lines = [
             {"label": f"K = {entry['k']}", "heights": _density(entry["draws"], edges)}
@@ -163,7 +165,7 @@ def ess(content: dict[str, Any]) -> HistogramExhibit:
     edges = np.linspace(0, np.ceil(np.log10(samples)), 41)
     panels = []
     for label, values in groups.items():
-        logs = np.log10(np.maximum(values, 1))
+        logs = np.log10(np.maximum(np.asarray(values, float), 1))
         median = float(np.median(values))
         panels.append(
             {
@@ -212,7 +214,7 @@ def _of(place: int, count: int) -> str:
 
 
 def _density(draws: Sequence[float], edges: np.ndarray) -> list[float]:
-    heights = np.histogram(draws, bins=edges, density=True)[0]
+    heights = np.histogram(np.asarray(draws, float), bins=edges, density=True)[0]
     return np.nan_to_num(heights).tolist()
 
 

@@ -11,6 +11,7 @@ from elbax._reading import UnreadableError, held, read_json, read_npz
 from elbax.exhibits import NONE, Chapter, Exhibit, Section, TableExhibit, exhibit_of
 from elbax.models.config import ModelConfig
 from elbax.runs.chapter import duration, flat, snr_section
+from elbax.runs.read import measured
 from elbax.runs.schemas import Snr
 from elbax.training.config import TrainConfig
 
@@ -86,8 +87,9 @@ def study_chapter(folder: Path) -> Chapter:
         Section("verdicts", "Every claim, tested", [verdict_table(content["verdicts"])]),
         Section("findings", "Tables and figures", exhibits, "This study has none."),
     ]
-    if (folder / "snr.json").exists():
-        sections.append(snr_section(_snr(folder / "snr.json"), with_slopes=False))
+    ratios = measured(folder / "snr.json", Snr, "elbax reproduce")
+    if ratios is not None:
+        sections.append(snr_section(ratios, with_slopes=False))
     if content["runs"]:
         differing, common = _settings(content["runs"])
         runs = _runs_table(content["runs"], differing)
@@ -212,13 +214,6 @@ def _check(content: dict[str, Any]) -> None:
             f"expected names of lower-case letters, digits and dashes in a study.json; got "
             f"'{wrong[0]}'; {_AGAIN}."
         )
-
-
-def _snr(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path, Snr)
-    except (OSError, UnreadableError) as error:
-        raise InputError(f"cannot read '{path}' ({error}); {_AGAIN}.") from None
 
 
 def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:

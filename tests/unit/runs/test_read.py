@@ -174,3 +174,23 @@ def test_spread_skips_what_is_no_number():
 
 def test_format_is_the_one_agreed_on():
     assert results_module.FORMAT == 1
+
+
+def test_lists_of_other_lengths_than_the_sizes_are_refused(run_dir):
+    numbers = {name: [1.0] for name in ("snr", "low", "high", "floor", "dsnr", "dsnr_low")}
+    group = numbers | {"dsnr_high": [1.0], "slope": None, "error": None, "predicted": None}
+    groups = {name: group | {"verdict": "pass"} for name in ("generative", "inference")}
+    content = {"format": 1, "sizes": [4], "num_draws": [9], "tolerance": 0.1, "lines": [
+        {"label": "A", "along": "K", "groups": groups}]}  # fmt: skip
+    (run_dir / "snr.json").write_text(json.dumps(content))
+    assert read(run_dir).snr == content
+    for change in ({"sizes": [4, 8]}, {"sizes": []}):
+        (run_dir / "snr.json").write_text(json.dumps(content | change))
+        with pytest.raises(InputError, match="of different lengths; measure it again"):
+            read(run_dir)
+    units = {"name": "a", "active": [1], "variances": [[1.0], [2.0]], "change": 0.0}
+    content = {"format": 1, "threshold": 0.01, "runs": [units | {"standard_error": 0.1}]}
+    (run_dir / "snr.json").unlink()
+    (run_dir / "units.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="of different lengths"):
+        read(run_dir)
