@@ -1,10 +1,13 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and values as JSON."""
 
 import contextlib
+import json
+import math
 import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from elbax._errors import OutputError
 
@@ -39,6 +42,24 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and the "
             "free space; what was there before is untouched."
         ) from error
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as readable JSON with sorted keys, in numbers that every reader of JSON takes."""
+    return (json.dumps(finite(value), indent=2, sort_keys=True) + "\n").encode()
+
+
+def finite(value: Any) -> Any:
+    """The same with null for what JSON has no number for.
+
+    >>> finite({"a": [1.0, math.inf], "b": (math.nan,)})
+    {'a': [1.0, None], 'b': [None]}
+    """
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def remove_parts(folder: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from io import BufferedIOBase, BufferedReader
@@ -19,12 +20,31 @@ import msgspec
 import numpy as np
 
 from elbax._checks import memory_bytes
+from elbax._errors import InputError
 
 LIMIT_VARIABLE = "ELBAX_MAX_BYTES"  # what a single file may take in memory, instead of the defaults
 MOST_TEXT = 2**26  # bytes of a JSON document; a study of many figures has one million
 MOST_LINES = 2**30  # bytes of a metrics.jsonl: five million epochs
 _SHARE = 8  # of the machine's memory, which the arrays of a file may take
 _NUMBERS = "biufU"  # kinds of arrays that are read: numbers, and names
+
+
+# What the libraries that parse files raise on one that is damaged.
+DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,  # NumPy and PIL, on a header
+    RuntimeError,  # a password; RecursionError and NotImplementedError, a strange compression
+    TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class UnreadableError(Exception):
@@ -137,7 +157,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                     member.filename.removesuffix(".npy"): _array(archive, member)
                     for member in members
                 }
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise UnreadableError(_reason(error)) from error
 
 
@@ -156,25 +176,8 @@ def read_npy(path: Path) -> np.ndarray:
                 raise UnreadableError("it is an archive; name it .npz")
             file.seek(0)
             return _parsed(file, size)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise UnreadableError(_reason(error)) from error
-
-
-_DAMAGED = (
-    OSError,
-    ValueError,
-    EOFError,
-    SyntaxError,  # NumPy raises it on a damaged header
-    NotImplementedError,  # an archive that claims a strange compression
-    RuntimeError,  # or a password
-    TypeError,
-    MemoryError,
-    OverflowError,
-    TokenError,
-    RecursionError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -204,10 +207,15 @@ def _parsed(file: BufferedIOBase, size: int) -> np.ndarray:
 
 def _limit(usual: int) -> int:
     """The limit that the environment sets, or the usual one."""
-    try:
-        return int(float(os.environ[LIMIT_VARIABLE]))
-    except (KeyError, ValueError, OverflowError):
+    asked = os.environ.get(LIMIT_VARIABLE)
+    if asked is None:
         return usual
+    try:
+        return int(float(asked))
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"expected {LIMIT_VARIABLE} as a number of bytes, such as 4e9; got '{asked}'."
+        ) from None
 
 
 def _reason(error: BaseException) -> str:

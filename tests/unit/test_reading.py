@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from elbax import _reading as r
+from elbax._errors import InputError
 
 
 def header(shape, kind="<f8"):
@@ -40,6 +41,13 @@ def test_sizes_are_looked_at_before_anything_is_read(tmp_path, monkeypatch):
     assert r.read_json(tmp_path / "a.json") == {"a": 1}
     with pytest.raises(r.UnreadableError, match="14 bytes, more than the 10"):
         r.read_json(tmp_path / "b.json")
+
+
+def test_a_limit_that_is_no_number_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.setenv("ELBAX_MAX_BYTES", "plenty")
+    with pytest.raises(InputError, match=r"ELBAX_MAX_BYTES as a number of bytes.*got 'plenty'"):
+        r.read_json(tmp_path / "a.json")
 
 
 def test_an_archive_of_zeros_is_refused_by_what_it_says_it_holds(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """`elbax evaluate`: the runs of a folder on held-out data, or two folders beside each other."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -77,8 +76,7 @@ def _found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
     from elbax.report import tables
 
     table = tables.to_text(comparison(results, per_datum))
-    sentence = "\n".join(textwrap.wrap(answer(results, per_datum), tables.WIDTH))
-    return f"{table}\n\n{sentence}"
+    return f"{table}\n\n{filled(answer(results, per_datum))}"
 
 
 def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:

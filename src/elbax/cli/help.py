@@ -23,7 +23,7 @@ or row).
 {commands}
 
 `elbax COMMAND --help` explains a command, `elbax --version` says the version.
-Start with `elbax compare --model small --epochs 20` (digits, no download).
+Start with `elbax compare --model small --epochs 40` (digits, no download).
 """
 _DATA_PAGE = """usage: elbax data COMMAND [OPTIONS]
 

@@ -4,18 +4,16 @@ import gzip
 import io
 import math
 import struct
-import zipfile
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from elbax import _reading as reading
 from elbax._errors import DataError
-from elbax._reading import UnreadableError, check_size, read_bytes
+from elbax._reading import DAMAGED, UnreadableError, check_size, read_bytes
 from elbax.data.checks import warn
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
@@ -24,22 +22,6 @@ MAX_IDX_BYTES = 2**31  # a header that claims more is wrong: MNIST has 47 millio
 
 # What PIL may decode: a file that is named so and is PostScript would start a program.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    SyntaxError,  # NumPy and PIL raise it on a damaged header
-    TypeError,  # and so on, where a header says half of what is needed
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    NotImplementedError,  # an archive that claims a strange compression
-    TokenError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def open_maybe_gzip(path: Path) -> BufferedIOBase:
@@ -162,7 +144,7 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     from scipy.io.matlab import MatReadError
 
     _check_mat_is_whole(path)
-    broken = (*_UNREADABLE, MatReadError, TypeError, LookupError)
+    broken = (*DAMAGED, MatReadError)
     try:
         variables = scipy.io.loadmat(path, appendmat=False)
     except broken as error:
@@ -271,7 +253,7 @@ def _read_grey(path: Path) -> list[tuple[np.ndarray, bool]]:
             if image.format == "MPO":  # a camera's JPEG, with previews of itself behind it
                 return [_flatten(image)]
             return [_flatten(frame) for frame in ImageSequence.Iterator(image)]
-    except (*_UNREADABLE, UnreadableError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, UnreadableError, Image.DecompressionBombError) as error:
         raise _unreadable(path, "an image", error) from error
 
 

@@ -21,7 +21,8 @@ from elbax.exhibits import (
     LinesExhibit,
 )
 from elbax.report.pictures import pictures
-from elbax.report.style import INK, STYLES, WIDTH, face, legend, plain, style
+from elbax.report.style import INK, STYLES, WIDTH, face, legend, style
+from elbax.report.tables import cut
 
 _MOST_HOVERED = 40  # points of a line that say their values
 _HOVER = "hover-"
@@ -181,7 +182,7 @@ def _dots(exhibit: DotsExhibit) -> Figure:
         color, _, marker = STYLES[place % len(STYLES)]
         axes.plot(column, heights, ls="none", color=color, marker=marker, ms=5.5)
         axes.hlines(heights, column - error, column + error, color=color, lw=1.2)
-    axes.set_yticks(heights, [plain(row["label"], 26) for row in rows])
+    axes.set_yticks(heights, [cut(row["label"], 26) for row in rows])
     axes.margins(y=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(exhibit.x)
@@ -211,7 +212,7 @@ def _histograms(exhibit: HistogramExhibit) -> Figure:
             )  # fmt: skip
         if panel.get("mark") is not None:
             axes.axvline(panel["mark"], color=INK, lw=0.9, ls=(0, (4, 3)))
-        axes.set_title(plain(panel["title"], 30 if columns == 2 else 60), fontsize=8)
+        axes.set_title(cut(panel["title"], 30 if columns == 2 else 60), fontsize=8)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         if exhibit.log:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

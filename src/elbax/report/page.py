@@ -19,9 +19,10 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from elbax._errors import InputError
-from elbax._files import write_atomically
+from elbax._files import finite, write_atomically
 from elbax.exhibits import Chapter, Exhibit, ImagesExhibit, Section, TableExhibit
 from elbax.report import figures, style, tables
 from elbax.runs.chapter import chapter_of, together
@@ -62,31 +63,26 @@ def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     if len({folder.resolve() for folder in paths}) < len(paths):
         raise InputError("expected different folders to report on; one of them is given twice.")
     chapters = [_unique(chapter) for chapter in _told_apart(_chapters(paths))]
-    drawn = {
-        exhibit.name: _drawn(exhibit, section)
-        for chapter in chapters
-        for section in chapter.sections
-        for exhibit in section.exhibits
-    }
+    exhibits = [exhibit for chapter in chapters for exhibit in chapter.exhibits]
+    shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
+    drawings = {exhibit.name: figures.figure_of(exhibit) for exhibit in shown}
     target = paths[0] if out is None else Path(out)
-    html = _render(chapters, drawn)
-    _write_figures(target / "figures", [one for chapter in chapters for one in chapter.exhibits])
+    html = _render(chapters, drawings)
+    _write_figures(target / "figures", shown, drawings)
     path = target / "report.html"
     write_atomically(path, html.encode())
     return path
 
 
-def _write_figures(folder: Path, exhibits: Sequence[Exhibit]) -> None:
+def _write_figures(folder: Path, shown: Sequence[Exhibit], drawings: Mapping[str, Figure]) -> None:
     """Write the drawings with their numbers; those of an earlier page that are not on it go."""
-    shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
     for exhibit in shown:
-        style.save(figures.figure_of(exhibit), folder / f"{exhibit.name}.png")
+        style.save(drawings[exhibit.name], folder / f"{exhibit.name}.png")
         text = numbers_of(exhibit, with_images=True)
         write_atomically(folder / f"{exhibit.name}.json", f"{text}\n".encode())
-    names = {exhibit.name for exhibit in shown}
     for numbers in folder.glob("*.json"):
         image = numbers.with_suffix(".png")
-        if numbers.stem not in names and image.exists():
+        if numbers.stem not in drawings and image.exists():
             numbers.unlink()
             image.unlink()
 
@@ -154,11 +150,11 @@ def _unique(chapter: Chapter) -> Chapter:
     return replace(chapter, sections=sections)
 
 
-def _drawn(exhibit: Exhibit, section: Section) -> dict[str, Any]:
+def _drawn(exhibit: Exhibit, section: Section, drawings: Mapping[str, Figure]) -> dict[str, Any]:
     """What the template shows of an exhibit; a table is not told its section's title again."""
     if isinstance(exhibit, TableExhibit):
         return {"table": Markup(tables.to_html(exhibit, titled=exhibit.title != section.title))}
-    figure = figures.figure_of(exhibit)
+    figure = drawings[exhibit.name]
     svg = style.render(figure, "svg", transparent=True)
     return {
         "svg": _inline(svg, exhibit, figures.hovers_of(figure)),
@@ -188,8 +184,7 @@ def numbers_of(exhibit: Exhibit, *, with_images: bool = False) -> str:
         content["arrays"] = {
             name: np.round(array.astype(float), 4).tolist() for name, array in arrays.items()
         }
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    return re.sub(r"\b(NaN|-?Infinity)\b", "null", text) if "NaN" in text else text
+    return json.dumps(finite(content), indent=1, ensure_ascii=False)
 
 
 def _inline(svg: bytes, exhibit: Exhibit, hovers: Mapping[str, Sequence[str]]) -> Markup:
@@ -224,7 +219,13 @@ def _with_titles(text: str, group: str, told: Sequence[str]) -> str:
     return before + found + after
 
 
-def _render(chapters: list[Chapter], drawn: dict[str, dict[str, Any]]) -> str:
+def _render(chapters: list[Chapter], drawings: Mapping[str, Figure]) -> str:
+    drawn = {
+        exhibit.name: _drawn(exhibit, section, drawings)
+        for chapter in chapters
+        for section in chapter.sections
+        for exhibit in section.exhibits
+    }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("elbax.report"),
         autoescape=True,  # names of runs and data come from outside

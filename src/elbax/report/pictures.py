@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from elbax.evaluation.images import image_grid
 from elbax.exhibits import Panel
-from elbax.report.style import plain, style
+from elbax.report.style import style
+from elbax.report.tables import cut
 
 _WIDE = 6.4  # inches; images take the whole page
 
@@ -29,7 +30,7 @@ def pictures(panels: Sequence[Panel]) -> Figure:
 def _strips(panels: Sequence[Panel]) -> Figure:
     """Equal rows of images below each other, their titles to the left."""
     grids = [_grid(panel) for panel in panels]
-    names = ["\n".join(textwrap.wrap(plain(panel.title), 14)) for panel in panels]
+    names = ["\n".join(textwrap.wrap(cut(panel.title, 34), 14)) for panel in panels]
     margin = 1.2  # inches, for the names
     high = (_WIDE - margin) * grids[0].shape[0] / grids[0].shape[1]
     pitch = max(high, 0.16 * max(name.count("\n") + 1 for name in names)) + 0.07
@@ -58,7 +59,7 @@ def _sheets(panels: Sequence[Panel]) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat
     for panel, grid in zip(panels, grids, strict=True):
         place = next(axes)
-        place.set_title(plain(panel.title, 22 if columns > 1 else 44), pad=4)
+        place.set_title(cut(panel.title, 22 if columns > 1 else 44), pad=4)
         _show(place, grid)
     for place in axes:
         place.set_axis_off()

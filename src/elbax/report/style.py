@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from elbax._errors import InputError
 from elbax._files import write_atomically
+from elbax.report.tables import cut
 
 INK = "#24292f"  # text and axes; a page in the dark replaces it
 WIDTH = 4.8  # inches; small, so that the text is still readable on a phone
@@ -105,15 +106,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def plain(label: str, most: int = 34) -> str:
-    """One line of at most `most` characters."""
-    label = " ".join(label.split())
-    return label if len(label) <= most else f"{label[: most - 1]}…"
-
-
 def legend(figure: Figure, labels: Sequence[str], *, markers: bool = True) -> None:
     """The names below the drawing, in as many columns as they leave room for."""
-    names = [plain(label) for label in labels]
+    names = [cut(label, 34) for label in labels]
     lines = []
     for place in range(len(names)):
         color, line, marker = STYLES[place % len(STYLES)]

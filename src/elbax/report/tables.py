@@ -31,7 +31,7 @@ def to_text(table: TableExhibit) -> str:
     # A column without a mark has no place for one either.
     marked = [any((row, col) in strong for row in range(len(table.rows))) for col in _cols(table)]
     cells = [
-        [_cut(row[0]), *(_marked(row[c], (r, c) in strong, marked[c]) for c in _cols(table)[1:])]
+        [cut(row[0]), *(_marked(row[c], (r, c) in strong, marked[c]) for c in _cols(table)[1:])]
         for r, row in enumerate(table.rows)
     ]
     header = [name + " " * place for name, place in zip(table.columns, marked, strict=True)]
@@ -167,13 +167,17 @@ def _marked(cell: str, strong: bool, place: bool) -> str:
     return cell + (" *"[strong] if place else "")
 
 
-def _cut(label: str) -> str:
-    """One line; of a long label its ends, for labels often differ in their last words."""
+def cut(label: str, most: int = _LABEL) -> str:
+    """One line; of a long label its ends, for labels often differ in their last words.
+
+    >>> cut("iwae(k=64) from vae(m=1) lr 0.001", 16)
+    'iwae(k=64)…0.001'
+    """
     label = " ".join(label.split())
-    if len(label) <= _LABEL:
+    if len(label) <= most:
         return label
-    end = _LABEL // 3
-    return f"{label[: _LABEL - 1 - end]}…{label[-end:]}"
+    end = most // 3
+    return f"{label[: most - 1 - end]}…{label[-end:]}"
 
 
 def _panels(widths: list[int]) -> list[list[int]]:

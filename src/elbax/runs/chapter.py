@@ -1,7 +1,7 @@
 """What a page says of a run folder: the answer, the comparison, figures, every run, settings."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from elbax._version import __version__
 from elbax.evaluation.images import are_images
 from elbax.exhibits import (
+    NONE,
     Chapter,
     HistogramExhibit,
     ImagesExhibit,
@@ -56,7 +57,7 @@ def chapter_of(run_results: RunResults, name: str) -> Chapter:
             *_figures(run_results),
             Section("metrics", "How to read the metrics", [_glossary(content)], folded=True),
             Section("runs", "Every run", [comparison.runs(content)], folded=True),
-            Section("configuration", "Configuration", [settings(run_results.config)], folded=True),
+            Section("configuration", "Configuration", [_settings(run_results)], folded=True),
             Section("time", "Time and versions", [_times(run_results)], folded=True),
         ],
     )
@@ -169,8 +170,7 @@ def _panel(method: Method, images: np.ndarray, count: int, columns: int) -> Pane
 def _units(units: dict[str, Any]) -> HistogramExhibit:
     """Which units are active, and what pruning the others changes."""
     changes = ", ".join(
-        f"{run['name']} {'+'.join(map(str, run['active']))} active, "
-        f"{run['change']:+.3f} ± {run['standard_error']:.3f} nats"
+        f"{run['name']} {'+'.join(map(str, run['active']))} active, {_change(run)} nats"
         for run in units["runs"]
     )
     edges = np.linspace(-6, 1, 36)
@@ -197,9 +197,17 @@ def _units(units: dict[str, Any]) -> HistogramExhibit:
     )
 
 
-def _heights(variances: list[float], edges: np.ndarray) -> list[int]:
+def _change(run: dict[str, Any]) -> str:
+    """What pruning changes; of a run that diverged, nothing is known."""
+    if run["change"] is None:
+        return NONE
+    return f"{run['change']:+.3f} ± {run['standard_error'] or 0:.3f}"
+
+
+def _heights(variances: list[float | None], edges: np.ndarray) -> list[int]:
     """Counts of log10 variances; estimates below 1e-6, negative ones among them, count there."""
-    logs = np.log10(np.maximum(np.asarray(variances, float), 1e-6)).clip(edges[0], edges[-1])
+    known = np.array([value for value in variances if value is not None], float)
+    logs = np.log10(np.maximum(known, 1e-6)).clip(edges[0], edges[-1])
     return np.histogram(logs, bins=edges)[0].tolist()
 
 
@@ -218,26 +226,23 @@ def _glossary(content: dict[str, Any]) -> TableExhibit:
     return TableExhibit("glossary", "How to read the metrics", "", ("word", "meaning"), rows)
 
 
-def settings(config: dict[str, Any]) -> TableExhibit:
-    """The settings of all runs of a folder; those that are not the defaults in bold."""
-    kept = {name: value for name, value in config.items() if name not in ("runs", "format")}
-    rows = list(flat(kept))
+def _settings(run_results: RunResults) -> TableExhibit:
+    told_elsewhere = ("runs", "format")
+    config = {k: value for k, value in run_results.config.items() if k not in told_elsewhere}
+    return settings("The settings of every run here", list(flat(config)))
+
+
+def settings(title: str, rows: Sequence[tuple[str, str]]) -> TableExhibit:
+    """Settings by their dotted names, as `flat` has them; what is not the default in bold."""
     usual = dict(flat({"model": asdict(ModelConfig()), "train": asdict(TrainConfig())}))
     strong = [
         (place, 1)
         for place, (name, value) in enumerate(rows)
         if name in usual and value != usual[name]
     ]
-    return TableExhibit(
-        "configuration",
-        "The settings of every run here",
-        "",
-        ("setting", "value"),
-        rows,
-        ("Bold: not the default.",) if strong else (),
-        strong,
-        words=True,
-    )
+    notes = ("Bold: not the default.",) if strong else ()
+    columns = ("setting", "value")
+    return TableExhibit("configuration", title, "", columns, rows, notes, strong, words=True)
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

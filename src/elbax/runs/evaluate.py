@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from elbax._errors import InputError
+from elbax._files import finite
 from elbax._keys import key_of
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
@@ -166,10 +167,10 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
         "label": label(spec.method) + rate + _descent(runs.config.get("origin")),
         "seed": spec.seed,
         "status": runs.status[index],
-        "metrics": _finite(metrics) | {"active_units": None if units is None else sum(units)},
+        "metrics": finite(metrics) | {"active_units": None if units is None else sum(units)},
         "active_units": units,
         "active_units_unknown": doubt,
-        "standard_errors": _finite({n: e.standard_error for n, e in estimates.items()}),
+        "standard_errors": finite({n: e.standard_error for n, e in estimates.items()}),
         "ssim_sd": ssim_sd,
         "num_nonfinite": evaluation.num_nonfinite,
     }
@@ -193,10 +194,6 @@ def _descent(origin: dict[str, Any] | None) -> str:
         return " from a model in memory"
     methods = dict.fromkeys(label(method) for method in origin["methods"])
     return f" from {' or '.join(methods)}{_descent(origin.get('origin'))}"
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _write_images(path: Path, originals: np.ndarray, pictures: list, setting: dict) -> None:

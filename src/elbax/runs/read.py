@@ -21,6 +21,7 @@ from elbax.evaluation.images import are_images
 from elbax.runs.results import setting_stamp
 from elbax.runs.schemas import Results, Snr, Units
 from elbax.spelling import label
+from elbax.training import metrics
 from elbax.training.config import RunSpec
 from elbax.training.recorded import read_config
 
@@ -73,12 +74,12 @@ def read(run_dir: str | Path) -> RunResults:
     train = "give a directory that `elbax train` or `elbax compare` wrote"
     results = read_results(folder)
     config = _parse(folder / "config.json", train)
-    metrics = _metrics(folder / "metrics.jsonl", train)
+    lines = _metrics(folder / "metrics.jsonl", train)
     images = _images(folder / "images.npz", len(results["runs"]), evaluate)
     _check_pair(images, results["evaluation"], folder / "images.npz", evaluate)
     return RunResults(
         results,
-        metrics,
+        lines,
         config,
         images,
         per_datum=per_datum_or_none(folder, results),
@@ -101,12 +102,10 @@ def read_training(run_dir: str | Path) -> RunResults:
         specs = [
             RunSpec(one["method"], one["seed"], one.get("learning_rate")) for one in config["runs"]
         ]
-        runs = [_untold(spec) for spec in specs]
+        lines = metrics.read(folder / "metrics.jsonl")  # without a last one that is being written
     except CheckpointError as error:
         raise InputError(str(error)) from None
-    train = "give a directory that `elbax train` or `elbax compare` wrote"
-    metrics = _metrics(folder / "metrics.jsonl", train)
-    return RunResults({"runs": runs}, metrics, config, None)
+    return RunResults({"runs": [_untold(spec) for spec in specs]}, lines, config, None)
 
 
 def _untold(spec: RunSpec) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from elbax._files import write_atomically
+from elbax._files import json_bytes, write_atomically
 from elbax._reading import UnreadableError, read_json, read_npz
 from elbax.training import checkpoints
 from elbax.training.folder import newest_checkpoint
-from elbax.training.recorded import json_bytes
 
 
 def setting_of(ks: Sequence[int], num_data: int, seed: int) -> dict[str, Any]:

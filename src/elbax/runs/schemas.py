@@ -111,9 +111,9 @@ class UnitsOfRun(TypedDict):
 
     name: str
     active: list[int]
-    variances: list[list[float]]
-    change: float
-    standard_error: float
+    variances: list[Numbers]
+    change: float | None
+    standard_error: float | None
 
 
 class Units(TypedDict):

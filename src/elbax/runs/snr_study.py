@@ -15,6 +15,7 @@ import numpy as np
 
 from elbax import methods
 from elbax._errors import InputError
+from elbax._files import finite
 from elbax._keys import key_of
 from elbax._types import Data, PRNGKey
 from elbax.evaluation.ratios import Ratio, slope
@@ -175,20 +176,16 @@ def _group(group: str, sizes, found: list[SNR], predicted: float | None) -> dict
         "low": [ratio.low for ratio in ratios],
         "high": [ratio.high for ratio in ratios],
         "floor": [ratio.floor for ratio in ratios],
-        "dsnr": [_finite(one.dsnr[group].value) for one in found],
-        "dsnr_low": [_finite(one.dsnr[group].low) for one in found],
-        "dsnr_high": [_finite(one.dsnr[group].high) for one in found],
-        "cosine": [_finite(one.cosine[group]) for one in found],
-        "slope": _finite(rise),
-        "error": _finite(error),
+        "dsnr": [finite(one.dsnr[group].value) for one in found],
+        "dsnr_low": [finite(one.dsnr[group].low) for one in found],
+        "dsnr_high": [finite(one.dsnr[group].high) for one in found],
+        "cosine": [finite(one.cosine[group]) for one in found],
+        "slope": finite(rise),
+        "error": finite(error),
         "points": points,
         "predicted": predicted,
         "verdict": verdict,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def histograms(

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from elbax._files import write_atomically
+from elbax._files import json_bytes, write_atomically
 from elbax._keys import key_of
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import compare, evaluate, sample_counts
@@ -14,7 +14,6 @@ from elbax.evaluation.posterior import posterior_means
 from elbax.evaluation.units import unit_variances, which_active
 from elbax.models.pruning import pruned
 from elbax.runs.load import Runs
-from elbax.training.recorded import json_bytes
 
 THRESHOLD = 0.01  # Burda et al. 2015, section 5.2
 

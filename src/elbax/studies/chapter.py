@@ -2,18 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from elbax._errors import InputError
 from elbax._reading import UnreadableError, held, read_json, read_npz
 from elbax.exhibits import NONE, Chapter, Exhibit, Section, TableExhibit, exhibit_of
-from elbax.models.config import ModelConfig
-from elbax.runs.chapter import duration, flat, snr_section
+from elbax.runs.chapter import duration, flat, settings, snr_section
 from elbax.runs.read import measured
 from elbax.runs.schemas import Snr
-from elbax.training.config import TrainConfig
 
 _AGAIN = "run `elbax reproduce` again"
 _SIGNS = {
@@ -240,23 +237,7 @@ def _settings(runs: list[dict[str, Any]]) -> tuple[list[str], TableExhibit]:
     every = [_flat_settings(run) for run in runs]
     names = list(dict.fromkeys(name for settings in every for name in settings))
     same = [name for name in names if len({settings.get(name) for settings in every}) == 1]
-    usual = dict(flat({"model": asdict(ModelConfig()), "train": asdict(TrainConfig())}))
-    rows = [(name, every[0][name]) for name in same]
-    strong = [
-        (place, 1)
-        for place, (name, value) in enumerate(rows)
-        if name in usual and value != usual[name]
-    ]
-    table = TableExhibit(
-        "configuration",
-        "What all runs have in common",
-        "",
-        ("setting", "value"),
-        rows,
-        ("Bold: not the default.",) if strong else (),
-        strong,
-        words=True,
-    )
+    table = settings("What all runs have in common", [(name, every[0][name]) for name in same])
     return [name for name in names if name not in same], table
 
 

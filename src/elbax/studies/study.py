@@ -1,7 +1,6 @@
 """What a study is: a claim, its source, the runs it needs, and what is concluded from them."""
 
 import importlib.metadata
-import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 
 from elbax._errors import InputError, RunFailedError, unknown
-from elbax._files import write_atomically
+from elbax._files import finite, json_bytes, write_atomically
 from elbax._version import __version__
 from elbax.exhibits import Exhibit, ImagesExhibit
 from elbax.models.config import PRESETS as MODELS
@@ -24,7 +23,6 @@ from elbax.studies.plan import PlannedRun
 from elbax.studies.store import Budget, FoundRun, Store, Told
 from elbax.studies.verdicts import Verdict, violations
 from elbax.training.config import TrainConfig
-from elbax.training.recorded import json_bytes
 
 PRESETS = ("quick", "standard", "paper")
 
@@ -280,7 +278,7 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
         "versions": {"python": platform.python_version(), "jax": jax.__version__}
         | {name: importlib.metadata.version(name) for name in ("equinox", "optax", "numpy")},
     }
-    content = _finite(content)
+    content = finite(content)
     _write(out, content, findings)
     return content
 
@@ -314,12 +312,3 @@ def _write(out: Path, content: dict[str, Any], findings: Findings) -> None:
     if findings.snr is not None:
         write_atomically(out / "snr.json", json_bytes(findings.snr))
     write_atomically(out / "study.json", json_bytes(content))
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

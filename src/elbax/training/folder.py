@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from elbax._errors import CheckpointError, ElbaxWarning
-from elbax._files import remove_parts, write_atomically
+from elbax._files import json_bytes, remove_parts, write_atomically
 from elbax._reading import UnreadableError, read_json
 from elbax._types import PyTree
 from elbax._version import __version__
@@ -23,7 +23,6 @@ from elbax.training.recorded import (
     completed,
     differences,
     identity_of,
-    json_bytes,
     other_configuration,
     read_account,
     without_place,

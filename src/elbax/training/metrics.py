@@ -1,14 +1,13 @@
 """metrics.jsonl: one line per run and epoch, written as training goes and read back with care."""
 
 import json
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning, OutputError
-from elbax._files import write_atomically
+from elbax._files import finite, write_atomically
 from elbax._reading import MOST_LINES, UnreadableError, decoded, read_bytes
 
 
@@ -22,7 +21,7 @@ class Record(TypedDict):
 
 def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Add one line per record; numbers that are not finite become null."""
-    lines = "".join(json.dumps(_finite(record)) + "\n" for record in records)
+    lines = "".join(json.dumps(finite(record)) + "\n" for record in records)
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(lines)
@@ -84,10 +83,3 @@ def _record(path: Path, place: int, line: bytes) -> dict[str, Any]:
             f"line {place} of '{path}' is no record of a run: the file is damaged, or not of "
             "elbax. Remove that line to resume without it, or choose another folder."
         ) from None
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in record.items()
-    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning
+from elbax._files import json_bytes
 from elbax._reading import UnreadableError, read_json
 from elbax.models.config import ModelConfig
 from elbax.training.config import TrainConfig
@@ -168,8 +169,3 @@ def other_configuration(path: Path, differences: list[str]) -> str:
         f"folder '{path}' already holds another configuration ({listed}); choose another folder, "
         f"resume with that configuration, or lose those runs (--overwrite).{hint}"
     )
-
-
-def json_bytes(value: Any) -> bytes:
-    """A value as readable JSON with sorted keys."""
-    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()

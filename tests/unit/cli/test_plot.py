@@ -18,7 +18,7 @@ def test_runs_of_several_folders_are_drawn_with_their_numbers(tmp_path, results,
 def test_runs_that_were_not_evaluated_are_drawn_too(tmp_path, results, write_run, capsys):
     runs = [{"method": run["method"], "seed": run["seed"]} for run in results["runs"][:3]]
     metrics = [
-        {"run": f"vae-m64-seed{seed}", "epoch": epoch, "bound": -20.0 + epoch}
+        {"run": f"vae-m64-seed{seed}", "epoch": epoch, "step": epoch, "bound": -20.0 + epoch}
         for seed in range(3)
         for epoch in (1, 2)
     ]
@@ -26,6 +26,8 @@ def test_runs_that_were_not_evaluated_are_drawn_too(tmp_path, results, write_run
     config = {"runs": runs, "data": data, "model": {}, "train": {}}
     folder = write_run(tmp_path / "run", results, metrics=metrics, config=config, images=None)
     (folder / "results.json").unlink()
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"run": "vae-m64-seed0", "ep')  # a line that is being written
     assert main(["plot", str(folder), "--out", str(tmp_path / "c.svg")]) == 0
     assert "VAE(64) -18" in capsys.readouterr().out
     assert json.loads((tmp_path / "c.json").read_text())["lines"][0]["num_runs"] == [3, 3]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from elbax._errors import InputError, OutputError
-from elbax.report.page import write_report
+from elbax.exhibits import LinesExhibit
+from elbax.report.page import numbers_of, write_report
 from tests.unit.conftest import make_per_datum
 
 NAMES = ["bounds-by-k", "gap-64", "gaps", "learning-curves", "prior-samples", "reconstructions"]
@@ -108,6 +109,12 @@ def test_figures_and_numbers_travel_with_the_page(html, run_dir):
 
 def test_points_of_a_line_say_their_values(html):
     assert re.search(r"<title>VAE\(64\): -24\.\d+ at 5000</title>", html)
+
+
+def test_numbers_are_json_whatever_a_method_is_called():
+    line = {"label": "NaN, Infinity", "x": [1, 2], "y": [float("nan"), float("inf")]}
+    found = json.loads(numbers_of(LinesExhibit("l", "t", "c", "epoch", "nats", [line])))
+    assert found["lines"] == [{"label": "NaN, Infinity", "x": [1, 2], "y": [None, None]}]
 
 
 def test_the_answer_comes_first(run_dir, results):

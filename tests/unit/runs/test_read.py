@@ -5,6 +5,7 @@ import pytest
 
 from elbax._errors import InputError
 from elbax.runs import read as results_module
+from elbax.runs.chapter import run_chapter
 from elbax.runs.groups import Spread, by_method, number, spread
 from elbax.runs.read import read
 from tests.unit.conftest import make_per_datum
@@ -194,3 +195,12 @@ def test_lists_of_other_lengths_than_the_sizes_are_refused(run_dir):
     (run_dir / "units.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="of different lengths"):
         read(run_dir)
+
+
+def test_units_of_a_run_that_diverged_are_shown_as_unknown(run_dir):
+    units = {"name": "a", "active": [1], "variances": [[1.0, None]], "change": None}
+    content = {"format": 1, "threshold": 0.01, "runs": [units | {"standard_error": None}]}
+    (run_dir / "units.json").write_text(json.dumps(content))
+    [section] = [one for one in run_chapter(run_dir).sections if one.name == "active-units"]
+    assert "1 active, - nats" in section.exhibits[0].caption
+    assert sum(section.exhibits[0].panels[0]["lines"][0]["heights"]) == 1
