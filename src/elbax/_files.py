@@ -11,6 +11,11 @@ from typing import Any
 
 from elbax._errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # a system without such locks
+    fcntl = None
+
 _OLD = 3600.0  # seconds after which a half-written file of another machine is taken for left over
 
 
@@ -42,6 +47,58 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and the "
             "free space; what was there before is untouched."
         ) from error
+
+
+def locked(path: Path, seconds: float = 0.0) -> int:
+    """A file, made if it is not there, opened for this process alone: its descriptor.
+
+    The lock is the system's: it ends with the descriptor or the process, however that ends, so
+    none is ever left over. On a file system without locks the file is opened unprotected.
+
+    Args:
+        path: the file; its content is as it was.
+        seconds: how long to wait while another process has it.
+
+    Raises:
+        BlockingIOError: another process has it still.
+        OSError: it cannot be opened.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.lock"
+    >>> mine = locked(path)
+    >>> try:
+    ...     locked(path)
+    ... except BlockingIOError:
+    ...     print("taken")
+    taken
+    >>> os.close(mine)
+    """
+    until = time.monotonic() + seconds
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            _lock(file, until)
+            # Who had it before may have moved or removed it between opening and locking.
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass  # removed it is, so open it anew
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _lock(file: int, until: float) -> None:
+    while fcntl is not None:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.1)
+        except OSError:
+            return  # no locks on this file system
 
 
 def json_bytes(value: Any) -> bytes:

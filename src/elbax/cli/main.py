@@ -45,8 +45,9 @@ def _main(words: Sequence[str]) -> int:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         # JAX and all that needs it are imported only now: --help and a typo need none of it.
         from elbax.cli.dispatch import action_of
+        from elbax.cli.network import network
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), network(options):
             warnings.simplefilter("always", ElbaxWarning)
             warnings.showwarning = _note
             outcome = action_of(options)(options)

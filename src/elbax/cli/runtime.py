@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 import jax
-import pooch
+import platformdirs
 
 
 def prepare() -> None:
@@ -15,7 +15,7 @@ def prepare() -> None:
     A folder that cannot be written only costs the compilation again. What is compiled for one
     kind of processor is never loaded on another, which may lack an instruction.
     """
-    cache = Path(os.environ.get("ELBAX_CACHE", pooch.os_cache("elbax")))
+    cache = Path(os.environ.get("ELBAX_CACHE", platformdirs.user_cache_dir("elbax")))
     folder = cache / "compiled" / _processor()
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

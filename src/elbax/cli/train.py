@@ -131,7 +131,7 @@ def _setting(
         origin = origin_of(start, options.seeds, name=options.start_run)
         if options.model == o.ModelOptions():
             model = model_config_of(start.config)
-    if start is not None and replace(data, data_dir=None) == o.DataOptions():
+    if start is not None and replace(data, data_dir=None, offline=False) == o.DataOptions():
         return model, load_data_of(start, data_dir=data.data_dir), origin
     dataset = _dataset(options, folder)
     if isinstance(model, ModelConfig):

@@ -1,17 +1,15 @@
-"""Find the files of a data set, or download them: the only file that touches the network."""
+"""Find the files of a data set: in a folder, in the cache, or on the network."""
 
 import os
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from elbax._errors import DataError
 from elbax.data import registry
+from elbax.data.download import DownloadError, download, is_whole
 from elbax.data.registry import DataSource, SourceFile
 from elbax.data.verify import matches, verify
 
 DATA_VARIABLE = "ELBAX_DATA"
-TIMEOUT_SECONDS = 30.0
 _SHARED = (".", "raw")  # where files of one name may be of several sets: MNIST and Fashion-MNIST
 
 
@@ -52,9 +50,9 @@ def fetch(name: str) -> dict[str, Path]:
 
 def cache_dir() -> Path:
     """Return the platform's cache folder for elbax."""
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("elbax"))
+    return Path(platformdirs.user_cache_dir("elbax"))
 
 
 def _search(source: DataSource, folder: Path) -> dict[str, Path]:
@@ -103,37 +101,15 @@ def _download(source: DataSource) -> dict[str, Path]:
 
 
 def _retrieve(file: SourceFile, source: DataSource) -> Path:
-    """Try the mirrors in order; pooch checks the hash and moves the file to its name only then."""
-    import pooch
-
-    # pooch names the arguments of its own downloader in two ways; no type fits both.
-    downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS, chunk_size=2**20)
-    reasons = []
-    for url in file.urls:
-        try:
-            path = pooch.retrieve(
-                url,
-                known_hash=file.hashes[0],
-                fname=file.names[0],
-                path=cache_dir() / source.folder,
-                downloader=downloader,
-            )
-        except (OSError, ValueError) as error:
-            reasons.append(f"{urlsplit(url).netloc}: {_reason(error)}")
-        else:
-            return Path(path)
-    wanted = ", ".join(file.names[0] for file in source.download)
-    raise DataError(
-        f"cannot download {file.names[0]} of {source.name} ({'; '.join(reasons)}). "
-        f"Put the files {wanted} into a folder and name it with --data-dir or {DATA_VARIABLE}."
-    )
-
-
-def _reason(error: Exception) -> str:
-    """Say shortly why a mirror failed; the messages of requests run over lines of addresses."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP status {response.status_code}"
-    if "does not match the known hash" in str(error):
-        return "the file there is truncated or changed, its hash does not match"
-    return type(error).__name__
+    target = cache_dir() / source.folder / file.names[0]
+    if is_whole(target, file):
+        return target
+    try:
+        download(file, target)
+    except DownloadError as error:
+        wanted = ", ".join(file.names[0] for file in source.download)
+        raise DataError(
+            f"cannot download {file.names[0]} of {source.name} ({error}). "
+            f"Put the files {wanted} into a folder and name it with --data-dir or {DATA_VARIABLE}."
+        ) from error
+    return target

@@ -117,7 +117,7 @@ def _amat(split: str, num_bytes: int, sha256: str) -> SourceFile:
         names=(name,),
         hashes=(f"sha256:{sha256}",),
         urls=(
-            f"http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/{name}",
+            f"https://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/{name}",
             f"https://raw.githubusercontent.com/riannevdberg/sylvester-flows/master/data/MNIST_static/{name}",
         ),
         num_bytes=num_bytes,
@@ -130,8 +130,8 @@ _MNIST_MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist",
 )
 _FASHION_MIRRORS = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
 )
 
 _DIGITS = DataSource(

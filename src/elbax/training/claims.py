@@ -7,11 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elbax._errors import CheckpointError, OutputError
-
-try:
-    import fcntl
-except ImportError:  # a system without such locks
-    fcntl = None
+from elbax._files import locked
 
 
 class FolderInUseError(CheckpointError):
@@ -34,7 +30,7 @@ def claimed(folder: Path) -> Iterator[None]:
     path = folder / ".claim"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = _locked(path)
+        file = _claimed(path)
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
         cure = "A file is in the way." if in_the_way else "Check the folder's permissions."
@@ -47,35 +43,18 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _locked(path: Path) -> int:
-    """The open claim file, with the lock on it."""
-    while True:
-        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            _lock(file, path)
-            # The holder before may have removed the file between opening and locking it.
-            if os.path.samestat(os.fstat(file), os.stat(path)):
-                os.ftruncate(file, 0)
-                os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-                return file
-        except FileNotFoundError:
-            pass  # removed it is, so open it anew
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-
-
-def _lock(file: int, path: Path) -> None:
-    if fcntl is None:
-        return
+def _claimed(path: Path) -> int:
+    """The open claim file, with the lock on it and this process named in it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = locked(path)
     except BlockingIOError:
-        holder = os.read(file, 300).decode(errors="replace") or "another process"
+        holder = ""
+        with contextlib.suppress(OSError):  # gone meanwhile
+            holder = path.read_bytes()[:300].decode(errors="replace")
         raise FolderInUseError(
-            f"folder '{path.parent}' is in use by {holder}; wait for it to end, or choose another "
-            "folder."
+            f"folder '{path.parent}' is in use by {holder or 'another process'}; wait for it to "
+            "end, or choose another folder."
         ) from None
-    except OSError:
-        return  # no locks on this file system
+    os.ftruncate(file, 0)
+    os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    return file

@@ -86,7 +86,7 @@ def test_elbax_alone_greets_and_imports_next_to_nothing():
     assert "elbax --help" in done.stdout
 
 
-HEAVY = ("jax", "scipy", "matplotlib", "sklearn", "pooch")
+HEAVY = ("jax", "scipy", "matplotlib", "sklearn", "requests")
 WITHOUT_JAX = [
     ([], 0),
     (["--help"], 0),

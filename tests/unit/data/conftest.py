@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elbax.data import fetch, registry
+from elbax.data import download, fetch, registry
 
 from .files import Mirror, TinyIdx
 
@@ -34,7 +34,9 @@ def cache(tmp_path, monkeypatch) -> Path:
 def no_environment(request, monkeypatch) -> None:
     if "real_data" not in request.fixturenames:
         monkeypatch.delenv("ELBAX_DATA", raising=False)
+    monkeypatch.delenv("ELBAX_OFFLINE", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "PAUSES", (0.0, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Files of every format, small enough to write in a test, and a mirror to serve them."""
 
+import contextlib
 import gzip
 import hashlib
 import struct
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -72,17 +74,44 @@ class TinyIdx:
         return folder
 
 
+def status(code: int):
+    """An answer: a failure."""
+    return lambda handler: handler.send_error(code)
+
+
+def sent(body: bytes, *, code: int = 200, length: int | None = None, **headers: str):
+    """An answer: these bytes, under these headers."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        if length is not None:
+            handler.send_header("Content-Length", str(length))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
 class Mirror:
-    """A web server on this machine: path -> (body, declared length)."""
+    """A web server on this machine: path -> (body, declared length), or what answers instead."""
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[bytes, int]] = {}
+        self.answers: dict[str, list[Callable[[BaseHTTPRequestHandler], None]]] = {}
         self.asked: list[str] = []
+        self.ranges: list[str | None] = []
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 mirror.asked.append(self.path)
+                mirror.ranges.append(self.headers["Range"])
+                if mirror.answers.get(self.path):
+                    with contextlib.suppress(OSError):  # whoever asked has gone
+                        mirror.answers[self.path].pop(0)(self)
+                    return
                 if self.path not in mirror.files:
                     self.send_error(404)
                     return
@@ -102,6 +131,10 @@ class Mirror:
 
     def serve(self, path: str, body: bytes, length: int | None = None) -> None:
         self.files[path] = (body, len(body) if length is None else length)
+
+    def answer(self, path: str, *answers: Callable[[BaseHTTPRequestHandler], None]) -> None:
+        """What answers the next requests for a path, one each, before the file itself does."""
+        self.answers[path] = list(answers)
 
     def close(self) -> None:
         self.server.shutdown()

@@ -82,6 +82,9 @@ class DataDirOptions(Checked):
 
     data_dir: MaybeFolder = None
     """Folder with the data sets' files; else the one in ELBAX_DATA, the cache, or a download."""
+    offline: bool = False
+    """Download nothing (or set ELBAX_OFFLINE=1): what is neither in a folder nor in the cache is an
+    error at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
