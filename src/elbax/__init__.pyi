@@ -34,7 +34,8 @@ from .report.page import write_report
 from .runs.evaluate import evaluate_runs
 from .runs.load import load_runs, origin_of
 from .training.config import TrainConfig
-from .training.fit import Look, fit
+from .training.fit import fit
+from .training.records import Look
 
 __all__ = [
     "SNR",

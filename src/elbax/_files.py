@@ -1,6 +1,7 @@
 """Writing a file whole or not at all, and values as JSON."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -16,6 +17,7 @@ try:
 except ImportError:  # a system without such locks
     fcntl = None
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what space would cure
 _OLD = 3600.0  # seconds after which a half-written file of another machine is taken for left over
 
 
@@ -43,9 +45,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        cure = "Free some space" if error.errno in FULL else "Check the folder's permissions"
         raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and the "
-            "free space; what was there before is untouched."
+            f"cannot write '{path}' ({error.strerror}). {cure}; what was there before is untouched."
         ) from error
 
 
@@ -92,13 +94,15 @@ def locked(path: Path, seconds: float = 0.0) -> int:
 def _lock(file: int, until: float) -> None:
     while fcntl is not None:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise
             time.sleep(0.1)
+            continue
         except OSError:
-            return  # no locks on this file system
+            pass  # no locks on this file system
+        return
 
 
 def json_bytes(value: Any) -> bytes:

@@ -21,9 +21,10 @@ from elbax.models.config import PRESETS, ModelConfig
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
 from elbax.spelling import parse
-from elbax.training.fit import FitResult, Look, Monitor, Progress
+from elbax.training.fit import FitResult, Progress
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
+from elbax.training.records import Look, Monitor
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")

@@ -95,17 +95,19 @@ def check_trained(result: FitResult, folder: Path) -> None:
     """
     if "ok" in result.status:
         return
-    names = ", ".join(run.name for run in result.runs)
+    names, causes = ", ".join(run.name for run in result.runs), _causes(folder)
+    first = causes.get(result.runs[0].name)
     raise RunFailedError(
-        f"every run diverged ({names}): the bound or its gradient was not finite. Their last "
-        f"finite parameters and metrics are in '{folder}'. Lower --learning-rate or set "
-        "--clip-norm."
+        f"every run diverged ({names})"
+        + (f", the first {first}" if first else "")
+        + f". Their last finite parameters and metrics are in '{folder}'. Lower --learning-rate or "
+        "set --clip-norm."
     )
 
 
 def trained_lines(result: FitResult, folder: Path) -> list[str]:
     """One line per run: its status, and the last bound that was finite."""
-    records = metrics.read(folder / "metrics.jsonl")
+    records, causes = metrics.read(folder / "metrics.jsonl"), _causes(folder)
     lines = []
     for run, status in zip(result.runs, result.status, strict=True):
         bounds = [record.get("bound") for record in records if record["run"] == run.name]
@@ -114,10 +116,18 @@ def trained_lines(result: FitResult, folder: Path) -> list[str]:
         if status != "ok":
             bound = f"last finite {bound}" if finite else bound
         lines.append(f"{run.name}: {status}, {bound}")
+        if run.name in causes:
+            lines.append(f"  It diverged {causes[run.name]}.")
     lost = len([status for status in result.status if status != "ok"])
     if lost:
         lines.append(f"{lost} of {len(result.runs)} runs diverged.")
     return lines
+
+
+def _causes(folder: Path) -> dict[str, str]:
+    """Why runs diverged, by name, as far as metrics.jsonl says."""
+    records = metrics.read(folder / "metrics.jsonl")
+    return {record["run"]: str(record["cause"]) for record in records if "cause" in record}
 
 
 def _link_latest(folder: Path) -> None:

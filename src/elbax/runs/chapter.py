@@ -26,6 +26,7 @@ from elbax.runs.groups import Method, by_method, number
 from elbax.runs.read import RunResults, read
 from elbax.runs.snr_exhibits import exhibits_of, slopes
 from elbax.training.config import TrainConfig
+from elbax.training.environment import changes
 
 _NO_IMAGES = "The run folder holds no images.npz; evaluate it again."
 _MOST_ROWS = 8  # runs in one figure of units
@@ -312,9 +313,13 @@ def _times(run_results: RunResults) -> TableExhibit:
         "optimizer steps": training.get("steps"),
         "compilations of the training program": training.get("compilations"),
         "device": training.get("device"),
+        "processor": training.get("processor"),
+        "threads": training.get("threads"),
+        "flags": " ".join(f"{k}={v}" for k, v in (training.get("flags") or {}).items()) or None,
         "samples k of the evaluation": ", ".join(map(str, evaluation["ks"])),
         "elbax, that wrote the results": content.get("elbax", "unknown"),
         **{f"{k}, at training": v for k, v in (training.get("versions") or {}).items()},
+        "evaluated elsewhere": "; ".join(changes(training, evaluation)) or None,
         "elbax, that wrote this page": __version__,
     }
     rows = [(name, str(fact)) for name, fact in facts.items() if fact is not None]

@@ -21,6 +21,7 @@ from elbax.models.interface import Model
 from elbax.runs.load import Runs, load_data_of
 from elbax.runs.results import setting_of, setting_stamp, write_arrays, write_results
 from elbax.spelling import label
+from elbax.training.environment import environment
 from elbax.training.recorded import read_account
 from elbax.training.setup import as_dataset
 
@@ -96,7 +97,7 @@ def evaluate_runs(
             "binarise": dataset.binarise,
             "held_out": dataset.test is not dataset.train,
         },
-        "evaluation": setting | {"seconds": time.perf_counter() - begun},
+        "evaluation": setting | {"seconds": time.perf_counter() - begun, **environment()},
         "training": {
             "epochs": runs.epochs_done,
             "steps": runs.steps_done,

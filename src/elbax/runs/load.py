@@ -1,5 +1,6 @@
 """Trained runs as they lie in a folder: their models, their data, and starting from them."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from elbax._errors import CheckpointError, InputError, unknown
+from elbax._errors import CheckpointError, ElbaxWarning, InputError, unknown
 from elbax._reading import UnreadableError, held
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
@@ -18,11 +19,12 @@ from elbax.models.own import ModelBuilder
 from elbax.runs.data import find
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec, listed
+from elbax.training.environment import changes, environment
 from elbax.training.folder import load_newest
 from elbax.training.origin import Origin
-from elbax.training.recorded import identity_of, read_config
+from elbax.training.recorded import identity_of, read_account, read_config
 from elbax.training.setup import model_builder
-from elbax.training.state import STATUS
+from elbax.training.state import status_of
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def load_runs(path: str | Path, *, model: ModelBuilder | str | None = None) -> R
     """
     path = Path(path)
     config = read_config(path)
+    _compare_versions(path)
     try:
         specs = [
             RunSpec(one["method"], one["seed"], one["learning_rate"]) for one in config["runs"]
@@ -117,11 +120,23 @@ def load_runs(path: str | Path, *, model: ModelBuilder | str | None = None) -> R
         config=config,
         specs=tuple(specs),
         models=tuple(eqx.combine(state["params"], static) for state in states),
-        status=tuple(STATUS[int(state["status"])] for state in states),
+        status=tuple(status_of(state["status"]) for state in states),
         epochs_done=int(states[0]["step"]) // max(1, per_epoch),
         steps_done=int(states[0]["step"]),
         checkpoint=checkpoints.content_hash(file),
     )
+
+
+def _compare_versions(path: Path) -> None:
+    """Say where the runs of a folder were trained with other versions than it is read with."""
+    versions = {"versions": read_account(path).get("versions", {})}
+    if found := changes(versions, environment()):
+        warnings.warn(
+            f"the runs in '{path}' were trained with other versions ({'; '.join(found)}); what is "
+            "found of them here may differ from what was found there, by rounding at least.",
+            ElbaxWarning,
+            stacklevel=3,
+        )
 
 
 def origin_of(runs: Runs, seeds: Sequence[int] = (0,), *, name: str | None = None) -> Origin:

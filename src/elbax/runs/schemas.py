@@ -41,6 +41,7 @@ class Training(TypedDict):
     """What training cost, and where it was."""
 
     versions: NotRequired[dict[str, str] | None]
+    flags: NotRequired[dict[str, str] | None]
 
 
 class Results(TypedDict):

@@ -277,7 +277,8 @@ def _facts(content: dict[str, Any]) -> TableExhibit:
         "samples k of the evaluation": ", ".join(map(str, budget["ks"])),
         "test data": "all" if num_data is None else f"the first {num_data}",
         "device": str(content["device"]),
-        "elbax": str(content["elbax"]),
+        "processor": str(content.get("processor", "unknown")),
+        "elbax, that wrote this": str(content["elbax"]),
         **{name: str(version) for name, version in content["versions"].items()},
     }
     rows = list(facts.items())

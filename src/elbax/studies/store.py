@@ -27,9 +27,10 @@ from elbax.studies.plan import PlannedRun, fleets, folder_name, with_starts
 from elbax.training import checkpoints, metrics
 from elbax.training.claims import FolderInUseError, claimed
 from elbax.training.config import TrainConfig
-from elbax.training.fit import FitResult, Look, fit
+from elbax.training.fit import FitResult, fit
 from elbax.training.folder import newest_checkpoint
 from elbax.training.recorded import identity_of, read_config
+from elbax.training.records import Look
 
 _MONITORED = 100  # held-out data of the learning curves
 _MONITORED_KS = (64, 512)

@@ -1,14 +1,11 @@
 """What a study is: a claim, its source, the runs it needs, and what is concluded from them."""
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from elbax._errors import InputError, RunFailedError, unknown
@@ -23,6 +20,7 @@ from elbax.studies.plan import PlannedRun
 from elbax.studies.store import Budget, FoundRun, Store, Told
 from elbax.studies.verdicts import Verdict, violations
 from elbax.training.config import TrainConfig
+from elbax.training.environment import environment
 
 PRESETS = ("quick", "standard", "paper")
 
@@ -274,9 +272,7 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
         "verdicts": [asdict(verdict) for verdict in findings.verdicts],
         "runs": [_run(run) for run in found.runs],
         "seconds": time.perf_counter() - begun,
-        "device": jax.devices()[0].device_kind,
-        "versions": {"python": platform.python_version(), "jax": jax.__version__}
-        | {name: importlib.metadata.version(name) for name in ("equinox", "optax", "numpy")},
+        **environment(),
     }
     content = finite(content)
     _write(out, content, findings)

@@ -1,11 +1,10 @@
 """`fit`: train one run or a fleet of them, in memory or in a folder it can be resumed from."""
 
-import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,15 @@ from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
-from elbax.objectives import Objective
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig, listed
 from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
-from elbax.training.schedules import learning_rate_factor
+from elbax.training.records import Monitor, check_monitor, epoch_records
 from elbax.training.setup import AnyModel, Objectives, new_fleet
-from elbax.training.state import OK, STATUS
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a monitor is shown of one run at the end of an epoch.
-
-    Attributes:
-        run: its name, method and seed.
-        model: the model as it stands; the next step takes its arrays, so keep what you compute of
-            it, not itself.
-        objective: its objective with the numbers of that time, learned ones too.
-        epoch: epochs done.
-        metrics: the epoch's record so far, as it goes to metrics.jsonl: means over the training
-            data in nats per datum (bound, ..), step, learning rate, numbers that change.
-
-    >>> import elbax
-    >>> def monitor(look):
-    ...     return {"half": look.epoch / 2}
-    >>> result = elbax.fit(
-    ...     "iwae(k=4)", np.eye(20, 6), model=elbax.ModelConfig(hidden=(8,), latents=2),
-    ...     config=elbax.TrainConfig(epochs=1, batch_size=5), monitor=monitor)
-    >>> result.metrics[-1]["half"]
-    0.5
-    """
-
-    run: RunSpec
-    model: Model = field(repr=False)
-    objective: Objective
-    epoch: int
-    metrics: dict[str, Any]
-
-
-Monitor = Callable[[Look], Mapping[str, Any] | None]  # the metrics to add to the record
+from elbax.training.state import status_of
 
 
 @dataclass(frozen=True)
@@ -180,7 +145,7 @@ def fit(
     """
     started = time.perf_counter()
     check_count("monitor_every", monitor_every)
-    _check_monitor(monitor)
+    check_monitor(monitor)
     if resume and directory is not None:
         model, data = _as_begun(model, data, Path(directory))
     runs, fleet, identity = new_fleet(
@@ -203,40 +168,12 @@ def fit(
     return FitResult(
         runs=runs,
         models=tuple(fleet.model(i) for i in range(len(runs))),
-        status=tuple(STATUS[int(state.status)] for state in fleet.states),
+        status=tuple(status_of(state.status) for state in fleet.states),
         metrics=tuple(metrics),
         seconds=time.perf_counter() - started,
         num_compilations=fleet.num_compilations,
         finished=loop.step == loop.num_steps,
     )
-
-
-def _measured(found: Any) -> dict[str, float]:
-    """What a monitor found, as metrics.jsonl can hold it."""
-    if found is None:
-        return {}
-    try:
-        return {str(name): float(value) for name, value in dict(found).items()}
-    except (TypeError, ValueError):
-        raise InputError(
-            "expected a monitor to return numbers by name, such as {'iwae_64': -86.1}, or None; "
-            f"got {found!r}."
-        ) from None
-
-
-def _check_monitor(monitor: Monitor | None) -> None:
-    """Refuse what cannot be called with one argument, before the first epoch and not after it."""
-    if monitor is None:
-        return
-    try:
-        inspect.signature(monitor).bind(None)
-    except TypeError:
-        raise InputError(
-            "expected a monitor that takes one argument, a Look (.run, .model, .objective, .epoch, "
-            f".metrics); got {monitor}."
-        ) from None
-    except ValueError:
-        return  # a built-in without a signature
 
 
 def _as_begun(model, data, path: Path):
@@ -298,7 +235,7 @@ class _Loop:
                 continue
             epoch, last = self.step // self._per_epoch, self.step == self.num_steps
             look = monitor if last or epoch % every == 0 else None
-            records = _epoch_records(self._fleet, self._runs, epoch, look)
+            records = epoch_records(self._fleet, self._runs, epoch, look)
             metrics += records
             if self._folder is not None:
                 self._folder.append_metrics(records)
@@ -327,36 +264,3 @@ class _Loop:
         # A chunk that compiled says nothing about speed.
         if compiled == self._fleet.num_compilations:
             self._chunk = max(1, math.ceil(taken / max(seconds, 1e-3)))
-
-
-def _epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> list[dict]:
-    """One record per run: the epoch's means, and held-out metrics where it is time for them."""
-    records = []
-    config = fleet.program.config
-    for index, (run, state) in enumerate(zip(runs, fleet.states, strict=True)):
-        sums = {name: float(value) for name, value in state.sums._asdict().items()}
-        steps = sums.pop("steps")
-        objective = fleet.program.objectives.objectives[index]
-        if not objective.is_annealed:
-            del sums["annealed_bound"]  # it is the bound
-        total = int(state.step) // epoch * config.epochs
-        factor = learning_rate_factor(config.schedule, total, state.step - 1)
-        record = {
-            "run": run.name,
-            "epoch": epoch,
-            "step": int(state.step),
-            "status": STATUS[int(state.status)],
-            "learning_rate": float(state.learning_rate * factor),
-            "num_nonfinite": int(sums.pop("num_nonfinite")),
-        }
-        record |= {name: value / steps for name, value in sums.items()}
-        last = (int(state.step) - 1) * config.epochs / total
-        learned = state.adaptive.learned
-        learned = None if learned is None else float(learned.value)
-        record |= objective.numbers(last, learned)
-        if monitor is not None and int(state.status) == OK:
-            now = objective.at(last, learned)
-            found = monitor(Look(run, fleet.model(index), now, epoch, dict(record)))
-            record |= _measured(found)
-        records.append(record)
-    return records

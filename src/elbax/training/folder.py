@@ -1,23 +1,19 @@
 """A run folder: config.json, metrics.jsonl, checkpoints/. One fleet (or one run) each."""
 
 import contextlib
-import importlib.metadata
 import os
-import platform
 import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from elbax._errors import CheckpointError, ElbaxWarning
+from elbax._errors import CheckpointError, ElbaxWarning, OutputError
 from elbax._files import json_bytes, remove_parts, write_atomically
 from elbax._reading import UnreadableError, read_json
 from elbax._types import PyTree
-from elbax._version import __version__
 from elbax.training import checkpoints, metrics
+from elbax.training.environment import changes, environment
 from elbax.training.recorded import (
     Begun,
     completed,
@@ -60,7 +56,7 @@ class RunFolder:
         if not begun:
             write_atomically(self._config_path, json_bytes(config))
             write_atomically(self._metrics_path, b"")
-        self._seconds = float(read_account(path).get("seconds", 0))
+        self._recall()
 
     @property
     def _config_path(self) -> Path:
@@ -69,6 +65,21 @@ class RunFolder:
     @property
     def _metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    def _recall(self) -> None:
+        """The time that was spent before, and where; a warning where that was elsewhere."""
+        account, self._environment = read_account(self.path), environment()
+        self._seconds = float(account.pop("seconds", 0))
+        self._earlier = account.pop("earlier", [])
+        account.pop("compilations", None)
+        if account and (found := changes(account, self._environment)):
+            warnings.warn(
+                f"the runs in '{self.path}' were trained elsewhere until now ({'; '.join(found)}): "
+                "they go on, but not to the bits that they would have had there.",
+                ElbaxWarning,
+                stacklevel=5,
+            )
+            self._earlier.append(account)
 
     def _check_existing(self, resume: bool, overwrite: bool) -> bool:
         """Whether the folder holds the beginning of these runs."""
@@ -158,14 +169,14 @@ class RunFolder:
         return states
 
     def _account(self, num_compilations: int) -> dict[str, Any]:
-        """What the training cost: time over all resumptions, compilations of the last, device."""
+        """What the training cost, time over all resumptions, and where it was."""
         now = time.perf_counter()
         self._seconds, self._opened = self._seconds + now - self._opened, now
         return {
             "seconds": self._seconds,
             "compilations": num_compilations,
-            "device": jax.devices()[0].device_kind,
-            "versions": _versions(),
+            **self._environment,
+            "earlier": self._earlier,
         }
 
     def append_metrics(self, records: Sequence[dict[str, Any]]) -> None:
@@ -173,7 +184,13 @@ class RunFolder:
         metrics.append(self._metrics_path, records)
 
     def checkpoint(self, states: Sequence[PyTree], num_compilations: int = 0) -> None:
-        """Save the states and what they cost, then drop all but the newest checkpoints."""
+        """Save the states and what they cost, then drop all but the newest checkpoints.
+
+        Raises:
+            OutputError: the folder is gone, or cannot be written; older checkpoints are whole.
+        """
+        if not self._config_path.exists():
+            raise OutputError(metrics.GONE.format(self._config_path))
         name = f"step-{int(states[0].step):010d}.safetensors"
         checkpoints.save(self.path / "checkpoints" / name, states, identity=self.identity)
         write_atomically(self.path / "training.json", json_bytes(self._account(num_compilations)))
@@ -214,12 +231,6 @@ def load_newest(path: Path, like: PyTree, *, identity: str) -> tuple[Path, list[
     return _newest_whole(
         found, lambda file: checkpoints.load(file, like, identity=identity, partial=True)
     )
-
-
-def _versions() -> dict[str, str]:
-    names = ("jax", "equinox", "optax", "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"elbax": __version__, "python": platform.python_version(), **found}
 
 
 def newest_checkpoint(path: Path) -> Path | None:

@@ -1,14 +1,20 @@
 """metrics.jsonl: one line per run and epoch, written as training goes and read back with care."""
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning, OutputError
-from elbax._files import finite, write_atomically
+from elbax._files import FULL, finite, write_atomically
 from elbax._reading import MOST_LINES, UnreadableError, decoded, read_bytes
+
+GONE = (
+    "'{}' is gone, or its folder is: somebody has moved or removed it while the runs trained. Put "
+    "it back, then resume from the last checkpoint."
+)
 
 
 class Record(TypedDict):
@@ -20,15 +26,31 @@ class Record(TypedDict):
 
 
 def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Add one line per record; numbers that are not finite become null."""
-    lines = "".join(json.dumps(finite(record)) + "\n" for record in records)
+    """Add one line per record, for good; numbers that are not finite become null.
+
+    Raises:
+        OutputError: the file is gone, or cannot be written; what was there before still is.
+    """
+    lines = "".join(json.dumps(finite(record)) + "\n" for record in records).encode()
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(lines)
+        # The file was there when the runs began: one made anew here would have lost their past.
+        with open(path, "r+b", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
+    except FileNotFoundError as error:
+        raise OutputError(GONE.format(path)) from error
     except OSError as error:
+        cure = "Free some space" if error.errno in FULL else "Check its permissions"
         raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). Free some space, then "
-            "resume: the last checkpoint is whole."
+            f"cannot write '{path}' ({error.strerror}). {cure}, then resume: the last checkpoint "
+            "is whole."
         ) from error
 
 

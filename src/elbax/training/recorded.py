@@ -10,11 +10,21 @@ from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning
 from elbax._files import json_bytes
-from elbax._reading import UnreadableError, read_json
+from elbax._reading import UnreadableError, held, read_json
 from elbax.models.config import ModelConfig
 from elbax.training.config import TrainConfig
 
 _PLACE = ("name", "request", "levels")  # what the fingerprint of the data makes unnecessary
+_ACCOUNT = {
+    "seconds": int | float,
+    "compilations": int,
+    "device": str,
+    "processor": str,
+    "threads": int,
+    "flags": dict[str, str],
+    "versions": dict[str, str],
+    "earlier": list[dict[str, Any]],
+}
 _SAID = 4  # settings that the refusal of another configuration names
 
 
@@ -67,20 +77,23 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_account(path: Path) -> dict[str, Any]:
-    """What training.json says of the time, device and versions; without what it says wrongly."""
+    """What training.json says of the time and environment; without what it says wrongly."""
     try:
         account = read_json(path / "training.json")
     except (OSError, UnreadableError):
         return {}
-    kinds = {"seconds": int | float, "compilations": int, "device": str, "versions": dict}
-    known = {
-        name: account[name]
-        for name, kind in kinds.items()
-        if isinstance(account.get(name), kind) and not isinstance(account[name], bool)
-    }
+    known = {name: account[name] for name in _ACCOUNT if _is(account.get(name), _ACCOUNT[name])}
     if not 0 <= known.get("seconds", 0) < math.inf:
         del known["seconds"]
     return known
+
+
+def _is(value: Any, schema: Any) -> bool:
+    try:
+        held(value, schema)
+    except UnreadableError:
+        return False
+    return True
 
 
 def identity_of(config: dict[str, Any]) -> str:

@@ -13,8 +13,16 @@ from elbax.models.interface import Model
 from elbax.training.adaptive import Adaptive
 from elbax.training.config import RunSpec, TrainConfig
 
-OK, DIVERGED = 0, 1
-STATUS = {OK: "ok", DIVERGED: "diverged"}
+OK = 0  # any other status is the step, counted from 1, at which the run diverged
+
+
+def status_of(status: int | Int[Array, ""]) -> str:
+    """A status in a word.
+
+    >>> status_of(OK), status_of(12)
+    ('ok', 'diverged')
+    """
+    return "ok" if int(status) == OK else "diverged"
 
 
 class Sums(NamedTuple):

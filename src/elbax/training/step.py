@@ -24,7 +24,7 @@ from elbax.training.adam import adam_step
 from elbax.training.adaptive import Adaptive, LearnedNumber
 from elbax.training.config import TrainConfig
 from elbax.training.schedules import learning_rate_factor
-from elbax.training.state import DIVERGED, OK, RunState, Sums
+from elbax.training.state import OK, RunState, Sums
 from elbax.training.table import Moment, ObjectiveTable
 
 
@@ -84,9 +84,7 @@ class Program:
         What a step draws depends on the run's key and the step alone, and sums run over the
         whole epoch: cutting an epoch in other chunks changes no bit.
         """
-        per_epoch = self.steps_per_epoch(images.shape[0])
-        order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
-        order = jax.random.permutation(order_key, images.shape[0])
+        order = self.order(state, images)
         body = partial(self._indexed_step, order=order, images=images, needs=needs)
         end = state.step + num_steps
         nobody = jnp.zeros(self.config.batch_size, bool)
@@ -103,24 +101,38 @@ class Program:
             return nullcontext()  # accelerators keep their own default
         return jax.default_matmul_precision(self.config.matmul_precision)
 
-    def _indexed_step(self, state: RunState, dead: Array, *, order, images, needs: Needs):
-        """Gather the step's minibatch and take the step: the state, and what to set aside."""
+    def order(self, state: RunState, images: Num[Array, "n ..."]) -> Int[Array, " n"]:
+        """The order in which the data come in the state's epoch."""
+        per_epoch = self.steps_per_epoch(images.shape[0])
+        order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
+        return jax.random.permutation(order_key, images.shape[0])
+
+    def minibatch(
+        self, state: RunState, images: Num[Array, "n ..."], order: Int[Array, " n"]
+    ) -> tuple[Int[Array, " b"], Float[Array, "b ..."]]:
+        """Which rows the state's step takes, and the data they give."""
         size = self.config.batch_size
         position = state.step % self.steps_per_epoch(images.shape[0])
-        rows = images[jax.lax.dynamic_slice(order, (position * size,), (size,))]
+        rows = jax.lax.dynamic_slice(order, (position * size,), (size,))
+        x = images[rows]
         if self.dynamic:
-            x = binarise_batch(_keys.step_key(state.key, "binarise", state.step), rows, self.levels)
-        else:
-            x = to_float(rows, self.levels)
-        num_steps = self.config.epochs * self.steps_per_epoch(images.shape[0])
+            key = _keys.step_key(state.key, "binarise", state.step)
+            return rows, binarise_batch(key, x, self.levels)
+        return rows, to_float(x, self.levels)
+
+    def _indexed_step(self, state: RunState, dead: Array, *, order, images, needs: Needs):
+        """Gather the step's minibatch and take the step: the state, and what to set aside."""
+        per_epoch = self.steps_per_epoch(images.shape[0])
+        _, x = self.minibatch(state, images, order)
+        first, num_steps = state.step % per_epoch == 0, self.config.epochs * per_epoch
         x = set_aside(x, dead)
-        return self._step(state, x, dead, first=position == 0, num_steps=num_steps, needs=needs)
+        return self._step(state, x, dead, first=first, num_steps=num_steps, needs=needs)
 
     def _step(self, state: RunState, x: Float[Array, "b ..."], dead, *, first, num_steps, needs):
-        """Gradient, Adam, sums. A run that turns non-finite keeps its last parameters."""
+        """Gradient, Adam, sums. A run that turns non-finite keeps the parameters it had."""
         model = eqx.combine(state.params, self.static_model)
-        now = self._moment(state, num_steps)
-        plan = self._plan(state, now, x, needs)
+        now = self.moment(state, num_steps)
+        plan = self.plan(state, now, x, needs)
         noise = _keys.step_key(state.key, "noise", state.step)
         (value, info), gradients = routed(plan, model, x, noise, dead)
 
@@ -137,18 +149,19 @@ class Program:
         taken = state._replace(
             step=state.step + 1,
             adaptive=_chosen(good, adaptive, state.adaptive),
-            status=jnp.where(good, state.status, DIVERGED),
+            status=jnp.where(good | (state.status != OK), state.status, state.step + 1),
             sums=_accumulate(state.sums, first, value, info, norm),
         )
         return _chosen(again, state, taken), dead
 
-    def _moment(self, state: RunState, num_steps) -> Moment:
+    def moment(self, state: RunState, num_steps) -> Moment:
+        """What decides the objective's numbers at the state's step, of so many in all."""
         epoch = state.step * (self.config.epochs / num_steps)
         learned = state.adaptive.learned
         value = jnp.zeros(()) if learned is None else learned.value
         return Moment(state.kind, state.hyper, epoch, value)
 
-    def _plan(self, state: RunState, now: Moment, x, needs: Needs) -> Plan:
+    def plan(self, state: RunState, now: Moment, x, needs: Needs) -> Plan:
         """What the routing does at this step."""
         kl_weight = self.objectives.kl_weight(now) if needs.annealed else 1.0
         baseline = state.adaptive.baseline

@@ -81,7 +81,8 @@ def test_reading_data_imports_nothing_heavy():
     code = (
         "import sys, types; package = sys.modules['elbax'] = types.ModuleType('elbax'); "
         "package.__path__ = [sys.argv[1]]; import elbax.data.load; "
-        "sys.exit(', '.join({'jax', 'requests', 'scipy', 'sklearn', 'PIL'} & set(sys.modules)) or 0)"
+        "heavy = {'jax', 'requests', 'scipy', 'sklearn', 'PIL'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     command = [sys.executable, "-c", code, elbax.__path__[0]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,5 +1,7 @@
 """metrics.jsonl survives what a crash, a disk or a hand does to it, or is refused."""
 
+import errno
+
 import pytest
 
 import elbax
@@ -49,4 +51,39 @@ def test_a_torn_last_line_is_cut_on_resume(tmp_path, torn):
     resumed.restore(state(0))
     assert (tmp_path / "metrics.jsonl").read_bytes() == whole
     resumed.append_metrics(records(10))
+    assert steps_in(tmp_path) == [5, 10]
+
+
+def test_a_folder_that_vanishes_is_not_made_anew(tmp_path):
+    folder = opened(tmp_path / "run")
+    folder.append_metrics(records(5))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    for write in (
+        lambda: folder.append_metrics(records(10)),
+        lambda: folder.checkpoint([state(5)]),
+    ):
+        with pytest.raises(elbax.OutputError, match="somebody has moved or removed it"):
+            write()
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "moved").rename(tmp_path / "run")
+    folder.append_metrics(records(10))
+    assert steps_in(tmp_path / "run") == [5, 10]
+
+
+def test_a_disk_that_fills_leaves_no_half_line(tmp_path, monkeypatch):
+    folder = opened(tmp_path)
+    folder.append_metrics(records(5))
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+
+    def full(_file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(
+            elbax.OutputError, match="No space left .* Free some space, then resume"
+        ):
+            folder.append_metrics(records(10))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    folder.append_metrics(records(10))
     assert steps_in(tmp_path) == [5, 10]
