@@ -117,6 +117,7 @@ def _fit(
         monitor_every=options.run.monitor_every,
         progress=told,
         compiling=lambda: reporter.update("compiling", 0.0, fleet),
+        checkpoint_seconds=options.run.checkpoint_seconds,
         fleet_map=options.run.fleet_map,
     )
 

@@ -4,6 +4,9 @@ import gzip
 import io
 import math
 import struct
+import subprocess
+import sys
+import tempfile
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from elbax import _reading as reading
+from elbax._checks import memory_bytes
 from elbax._errors import DataError
 from elbax._reading import DAMAGED, UnreadableError, check_size, read_bytes
 from elbax.data.checks import warn
@@ -138,29 +142,43 @@ def amat_text(values: np.ndarray) -> bytes:
     return text.tobytes()
 
 
+# What SciPy makes of a MATLAB file, in a process of its own: its reader is C without checks, and a
+# damaged file can crash it. Only numbers come back.
+_MAT_CHILD = """
+import sys, warnings
+import numpy, scipy.io
+warnings.simplefilter("ignore")
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]),) * 2)
+except (ImportError, ValueError, OSError):
+    pass  # a system without limits
+found = scipy.io.loadmat(sys.argv[1], appendmat=False)
+arrays = {n: numpy.asarray(v) for n, v in found.items() if not n.startswith("__")}
+names = [n for n, v in arrays.items() if v.dtype.kind in "biufU"]
+numpy.savez(sys.argv[2], names=numpy.array(names, "U"), *(arrays[n] for n in names))
+"""
+_MAT_SECONDS = 600
+
+
 def read_mat(path: Path) -> dict[str, np.ndarray]:
-    """Read the variables of a MATLAB file, version 7 or older."""
-    import scipy.io
-    from scipy.io.matlab import MatReadError
-
-    _check_mat_is_whole(path)
-    broken = (*DAMAGED, MatReadError)
-    try:
-        variables = scipy.io.loadmat(path, appendmat=False)
-    except broken as error:
-        raise _unreadable(path, "a MATLAB file", error) from error
-    return {name: np.asarray(v) for name, v in variables.items() if not name.startswith("__")}
-
-
-def _check_mat_is_whole(path: Path) -> None:
-    """Follow the sizes of a version 5 file to its end, as SciPy can crash on a truncated one."""
-    data = _bytes(path, "a MATLAB file")
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
-    at = 128 if order else len(data)  # not version 5: SciPy says what it is
-    while at + 8 <= len(data):
-        at += 8 + struct.unpack_from(f"{order}I", data, at + 4)[0]
-    if at > len(data):
-        raise DataError(f"{path}: expected a whole MATLAB file; it is truncated. Get it again.")
+    """Read the variables of a MATLAB file, version 7 or older, that hold numbers or text."""
+    _bytes(path, "a MATLAB file")  # a regular file, and not too large
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "variables.npz"
+        command = [sys.executable, "-I", "-c", _MAT_CHILD, str(path.resolve()), str(target)]
+        command.append(str(memory_bytes() // 2))
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_MAT_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise _unreadable(path, "a MATLAB file", error) from error
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            reason = said[-1] if done.returncode > 0 and said else "it crashes its reader"
+            raise _unreadable(path, "a MATLAB file", UnreadableError(reason))
+        found = read_npz(target)
+    names = found["names"].tolist()
+    return {name: found[f"arr_{place}"] for place, name in enumerate(names)}
 
 
 def read_chardata(path: Path) -> dict[str, np.ndarray]:

@@ -29,6 +29,12 @@ _HOVER = "hover-"
 _LATE = 0.25  # of the axis, where the first rise is over that would dwarf the rest
 
 
+def is_empty(exhibit: Exhibit) -> bool:
+    """Whether a figure would show nothing, as where every run has diverged."""
+    shown = {"lines": "lines", "dots": "rows", "histogram": "panels", "images": "panels"}
+    return exhibit.kind in shown and not getattr(exhibit, shown[exhibit.kind])
+
+
 @style()
 def figure_of(exhibit: Exhibit) -> Figure:
     """The drawing of an exhibit that is no table.

@@ -62,7 +62,7 @@ def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     paths = [Path(folder) for folder in folders]
     if len({folder.resolve() for folder in paths}) < len(paths):
         raise InputError("expected different folders to report on; one of them is given twice.")
-    chapters = [_unique(chapter) for chapter in _told_apart(_chapters(paths))]
+    chapters = [_unique(_filled(chapter)) for chapter in _told_apart(_chapters(paths))]
     exhibits = [exhibit for chapter in chapters for exhibit in chapter.exhibits]
     shown = [one for one in exhibits if not isinstance(one, TableExhibit)]
     drawings = {exhibit.name: figures.figure_of(exhibit) for exhibit in shown}
@@ -133,6 +133,22 @@ def _told_apart(chapters: list[Chapter]) -> list[Chapter]:
 def _prefixed(section: Section, name: str) -> Section:
     exhibits = [replace(one, name=f"{name}-{one.name}") for one in section.exhibits]
     return replace(section, name=f"{name}-{section.name}", exhibits=exhibits)
+
+
+def _filled(chapter: Chapter) -> Chapter:
+    """The chapter with a sentence in place of each figure that would show nothing."""
+
+    def shown(exhibit: Exhibit) -> Exhibit:
+        if not figures.is_empty(exhibit):
+            return exhibit
+        why = "Nothing to draw: no run has a value for it, as where all of them diverged."
+        return TableExhibit(exhibit.name, exhibit.title, exhibit.caption, (), (), notes=(why,))
+
+    sections = [
+        replace(one, exhibits=[shown(exhibit) for exhibit in one.exhibits])
+        for one in chapter.sections
+    ]
+    return replace(chapter, sections=sections)
 
 
 def _unique(chapter: Chapter) -> Chapter:

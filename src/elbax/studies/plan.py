@@ -1,9 +1,11 @@
 """What a study trains: runs, the fleets they share, and what they cost on this machine."""
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -22,7 +24,7 @@ class PlannedRun:
     """One run of a study. Two that are equal are trained once, whichever studies ask for them.
 
     Attributes:
-        data: the name of a data set, taken as `elbax.load_data` gives it.
+        data: the name or path of a data set, taken as `elbax.load_data` gives it.
         method: an objective as text, in the spelling of `elbax.spelling.describe`.
         seed: of every random stream.
         model: the model's configuration.
@@ -123,11 +125,15 @@ def folder_name(members: Sequence[PlannedRun]) -> str:
 
     >>> folder_name(grid("digits", ["iwae(8)"], (0,), ModelConfig(), TrainConfig()))
     'digits-reference-t8'
+    >>> folder_name(grid("/a/b c.npy", ["iwae(8)"], (0,), ModelConfig(), TrainConfig()))
+    'b-c.npy-reference-t8'
     """
     run = members[0]
     names = [name for name, preset in PRESETS.items() if preset == run.model]
     model = names[0] if names else "own"
-    return f"{run.data}-{model}-t{run.num_samples}" + "-stage2" * _stage(run)
+    # Of a path its last part, and of that what no file system minds.
+    data = re.sub(r"[^\w.-]+", "-", Path(run.data).name, flags=re.ASCII).strip(".-") or "data"
+    return f"{data[:60]}-{model}-t{run.num_samples}" + "-stage2" * _stage(run)
 
 
 _COMPILATION = 8.0  # seconds per fleet, with its evaluation

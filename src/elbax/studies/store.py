@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from elbax._errors import CheckpointError, StoppedError
+from elbax._errors import CheckpointError, RunFailedError, StoppedError
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate
@@ -228,8 +228,6 @@ class Store:
                 "custom" not in config["model"]
                 and model_config_of(config) == run.model
                 and TrainConfig(**config["train"]) == run.train
-                and config["data"]["request"] is not None
-                and config["data"]["request"]["name_or_path"] == run.data
                 and any(
                     one["method"] == run.method
                     and one["seed"] == run.seed
@@ -308,6 +306,12 @@ class Store:
             return str(error)
         if not result.finished:
             raise StoppedError(f"stopped; what was trained is saved in '{folder}'.")
+        if not self._is_finished(folder) or not all(self._holds(folder, one) for one in members):
+            # It would be trained again, and again.
+            raise RunFailedError(
+                f"the runs in '{folder}' were trained, and are not those that the study asked for; "
+                "please report this."
+            )
         return ""
 
     def _origin(self, start: PlannedRun, seeds: Sequence[int]):

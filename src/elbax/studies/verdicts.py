@@ -97,9 +97,7 @@ def _in_limits(d: Difference) -> float:
 def ordered(claim: str, found: Difference, *, published: float | None = None) -> Verdict:
     """The claim that a difference is positive."""
     if not math.isfinite(found.mean):
-        return Verdict(
-            claim, published, None, None, NOT_TESTABLE, "no two runs of one seed finished"
-        )
+        return untestable(claim, "no two runs of one seed finished", published)
     if not math.isfinite(found.error):
         reason = "one seed gives no error of a curve"
         return Verdict(claim, published, found.mean, None, NOT_TESTABLE, reason)
@@ -129,7 +127,7 @@ def near(
     """
     values = np.array([run.metric(metric) for run in runs if run.ok])
     if len(values) == 0:
-        return Verdict(claim, published, None, None, NOT_TESTABLE, "no run finished")
+        return untestable(claim, "no run finished", published)
     mean = float(values.mean())
     error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
     if not testable:
@@ -162,6 +160,11 @@ def holds(claim: str, is_true: bool, reason: str) -> Verdict:
     """A claim that is simply true or false of what was found."""
     verdict = REPRODUCED if is_true else NOT_REPRODUCED
     return Verdict(claim, None, None, None, verdict, reason)
+
+
+def untestable(claim: str, reason: str, published: float | None = None) -> Verdict:
+    """A claim of which the runs say nothing."""
+    return Verdict(claim, published, None, None, NOT_TESTABLE, reason)
 
 
 def violations(runs: Sequence[FoundRun]) -> list[str]:

@@ -155,8 +155,18 @@ def test_truncated_chardata_is_refused(tmp_path):
     path = tmp_path / "chardata.mat"
     write_chardata(path)
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(DataError, match="expected a whole MATLAB file; it is truncated"):
+    with pytest.raises(DataError, match="expected a MATLAB file; it cannot be read as one"):
         read_chardata(path)
+
+
+def test_a_matlab_file_that_crashes_scipy_is_refused(tmp_path):
+    path = tmp_path / "x.amat"
+    scipy.io.savemat(path, {"X": BINARY.astype(float)}, appendmat=False)
+    whole = path.read_bytes()
+    for size in range(200, len(whole), 8):  # which SciPy may read beyond its end
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match="expected a MATLAB file; it cannot be read as one"):
+            read_amat(path)
 
 
 def test_npy_and_npz(tmp_path):

@@ -48,6 +48,17 @@ def planted(
     return run
 
 
+def lost(plan: PlannedRun) -> FoundRun:
+    """A run that diverged in its first epoch: nothing is known of it."""
+    nothing = [{"epoch": 1, "iwae_64": None, "iwae_512": None, "beta": None}]
+    run = planted(plan, bounds_of(0.0, 0.0), status="diverged", curve=nothing)
+    run.entry["metrics"] = dict.fromkeys(run.entry["metrics"])
+    run.entry |= {"standard_errors": {}, "active_units": None}
+    for array in run.__dict__["_arrays"].values():
+        array *= np.nan
+    return run
+
+
 def bounds_of(log_p_hat: float, gap_64: float) -> dict[str, float]:
     """A set of bounds that rise with k."""
     shares = {1: 6.0, 5: 3.0, 50: 1.05, 64: 1.0, 5000: 0.0}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import pkgutil
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from elbax._errors import InputError, RunFailedError
+from elbax._files import finite
 from elbax.exhibits import plus_minus
 from elbax.models.build import build
 from elbax.models.config import ModelConfig
+from elbax.report import figures
 from elbax.spelling import describe, parse
 from elbax.studies import papers
 from elbax.studies import study as s
@@ -21,7 +24,7 @@ from elbax.studies.papers import iwae_table, log_expectation, table1, two_stage
 from elbax.studies.papers.catalogue import STUDIES
 from elbax.studies.store import Store
 
-from .planted import bounds_of, planted
+from .planted import bounds_of, lost, planted
 
 PUBLISHED = dict(
     zip(
@@ -178,6 +181,27 @@ def test_studies_that_look_at_models_show_them(name, tmp_path):
         assert all(array.shape[1:] == (8, 8) for array in exhibit.arrays().values())
     # Equal models cannot be told apart.
     assert v.REPRODUCED not in by_claim(findings).values()
+
+
+@pytest.mark.parametrize("which", ["all", "first", "every other"])
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "snr"])  # it trains none
+def test_runs_that_diverged_end_no_study(name, which, tmp_path):
+    preset = dataclasses.replace(preset_of(name), seeds=(0, 1), num_data=12)
+    curve = [{"epoch": 1, "iwae_64": -30.0, "iwae_512": -29.0, "beta": 0.5, "grad_norm": 1.0}]
+    model = build((8, 8), ModelConfig(hidden=(4,), latents=2), key=jax.random.key(0))
+    runs = []
+    for place, plan in enumerate(STUDIES[name].runs(preset)):
+        gone = which == "all" or place % 2 == 0 and (place == 0 or which != "first")
+        runs.append(lost(plan) if gone else planted(plan, bounds_of(-24.0, -0.5), curve=curve))
+        runs[-1].__dict__["model"] = model
+    findings = STUDIES[name].conclude(preset, s.Found(Store(tmp_path), runs), quiet)
+    of_runs = [one for one in findings.verdicts if not one.claim.startswith("Two points")]
+    if which == "all":
+        assert {one.verdict for one in of_runs} <= {v.NOT_TESTABLE}
+    for exhibit in findings.exhibits:
+        json.dumps(finite(exhibit.content()))
+        if exhibit.kind != "table" and not figures.is_empty(exhibit):
+            figures.figure_of(exhibit)
 
 
 def test_a_study_with_bounds_that_contradict_fails(tmp_path, monkeypatch):

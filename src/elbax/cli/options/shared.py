@@ -167,6 +167,9 @@ class RunOptions(OutputOptions):
     snr_every: int | None = None
     """Epochs between two measurements of every run's gradient SNR, from 64 draws on 20 data; none
     given measures none."""
+    checkpoint_seconds: float = 30.0
+    """Least time between two checkpoints, taken at the end of an epoch: about what a kill may cost;
+    0 saves after every epoch. SIGINT and SIGTERM save at once."""
     fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
     """How the runs of a fleet share the machine: one by one, batched, or whichever suits it."""
 
