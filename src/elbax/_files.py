@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import json
 import math
 import os
@@ -37,6 +38,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path.parent, path.name)
         with part.open("wb") as file:
             file.write(content)
             file.flush()
@@ -123,13 +125,14 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what writers that died have left half-written in a folder.
+def remove_parts(folder: Path, name: str | None = None) -> None:
+    """Remove what writers that died have left half-written in a folder: of one file, or of all.
 
     A writer on this machine is known by its process; one elsewhere, whose process cannot be seen
     from here, is taken for dead after an hour.
     """
-    for part in folder.glob(".*.part"):
+    pattern = "*" if name is None else f"{glob.escape(name)}.*"
+    for part in folder.glob(f".{pattern}.part"):
         writer, _, pid = part.name.removesuffix(".part").rpartition(".")
         with contextlib.suppress(OSError):
             if pid.isdigit() and writer.endswith(f".{socket.gethostname()}"):

@@ -112,10 +112,10 @@ def evaluate_runs(
         "finite": np.stack([found.finite for found in evaluations]),
         "ess": np.stack([found.ess for found in evaluations]),
     } | ({"ssim": np.stack(similarities)} if similarities else {})
-    write_results(runs.path, setting, results, arrays)
     if are_images(dataset.event_shape):
         shown = dataset.intensities("test")[:_NUM_SHOWN]
         _write_images(runs.path / "images.npz", shown, pictures, setting)
+    write_results(runs.path, setting, results, arrays)
     return results
 
 

@@ -43,14 +43,18 @@ def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any],
     newest = newest_checkpoint(folder)
     if newest is None:
         return None
-    latest = (folder / "results.json", folder / "per_datum.npz")
-    for results, arrays in (setting_files(folder, setting), latest):
+    own, latest = (
+        setting_files(folder, setting),
+        (folder / "results.json", folder / "per_datum.npz"),
+    )
+    for results, arrays in (own, latest):
         try:
             content = read_json(results)
             evaluation, _ = content["evaluation"], content["runs"][0]["metrics"]
             found = {name: evaluation[name] for name in setting}
-            if "checkpoint" in evaluation:
-                current = evaluation["checkpoint"] == checkpoints.content_hash(newest)
+            if "checkpoint" in evaluation:  # what is written last says that all is written
+                current = results == own[0]
+                current = current and evaluation["checkpoint"] == checkpoints.content_hash(newest)
                 current = current and evaluation_of(arrays) == setting_stamp(evaluation)
             else:  # written by an earlier elbax
                 current = results.stat().st_mtime >= newest.stat().st_mtime and arrays.exists()
@@ -62,13 +66,16 @@ def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any],
 
 
 def write_results(folder: Path, setting: dict, results: dict, arrays: dict) -> None:
-    """Results and arrays under the names of their setting, and as the latest."""
+    """Results and arrays as the latest, and under the names of their setting.
+
+    The last file is the one by which they are found again: cut short, they are not.
+    """
     _keep_earlier(folder)
     own_results, own_arrays = setting_files(folder, setting)
-    for path in (own_arrays, folder / "per_datum.npz"):
-        write_arrays(path, **arrays, setting=np.array(setting_stamp(setting)))
-    for path in (own_results, folder / "results.json"):
-        write_atomically(path, json_bytes(results))
+    latest = (folder / "results.json", folder / "per_datum.npz")
+    for results_path, arrays_path in (latest, (own_results, own_arrays)):
+        write_arrays(arrays_path, **arrays, setting=np.array(setting_stamp(setting)))
+        write_atomically(results_path, json_bytes(results))
 
 
 def _keep_earlier(folder: Path) -> None:

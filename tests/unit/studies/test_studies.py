@@ -191,7 +191,7 @@ def test_runs_that_diverged_end_no_study(name, which, tmp_path):
     model = build((8, 8), ModelConfig(hidden=(4,), latents=2), key=jax.random.key(0))
     runs = []
     for place, plan in enumerate(STUDIES[name].runs(preset)):
-        gone = which == "all" or place % 2 == 0 and (place == 0 or which != "first")
+        gone = which == "all" or (place % 2 == 0 and (place == 0 or which != "first"))
         runs.append(lost(plan) if gone else planted(plan, bounds_of(-24.0, -0.5), curve=curve))
         runs[-1].__dict__["model"] = model
     findings = STUDIES[name].conclude(preset, s.Found(Store(tmp_path), runs), quiet)

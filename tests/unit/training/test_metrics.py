@@ -81,7 +81,7 @@ def test_a_disk_that_fills_leaves_no_half_line(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(
-            elbax.OutputError, match="No space left .* Free some space, then resume"
+            elbax.OutputError, match=r"No space left .* Free some space, then resume"
         ):
             folder.append_metrics(records(10))
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
