@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 READY := .venv/.ready
 DOCS := .venv/.docs
 
-.PHONY: demo test quick lint tests format docs wheel release bench torture clean
+.PHONY: demo test quick floors newest lint tests format docs wheel release bench torture clean
 
 demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded digits
 	rm -rf runs/demo
@@ -17,11 +17,27 @@ demo: $(INSTALLED)  ## Train, evaluate and compare five methods on the embedded 
 
 test: lint tests  ## Lint, types, layers and the default tests
 
+QUICK := -n 2 --dist loadfile -m "not slow and not gpu and not data" \
+	tests/unit/test_*.py tests/unit/data \
+	--deselect tests/unit/test_api.py --deselect tests/unit/test_door.py \
+	--deselect tests/unit/test_docs.py --deselect tests/unit/test_wheel.py \
+	--deselect tests/unit/test_torture.py
+
 quick: $(READY)  ## The tests of the inner loop, about a minute on two cores
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu and not data" \
-		tests/unit/test_*.py tests/unit/data \
-		--deselect tests/unit/test_api.py --deselect tests/unit/test_door.py \
-		--deselect tests/unit/test_docs.py --deselect tests/unit/test_wheel.py
+	$(BIN)/pytest $(QUICK)
+
+floors:  ## The tests on the oldest releases that are allowed, in an environment of its own
+	$(PYTHON) -m venv --clear .venv-floors
+	.venv-floors/bin/pip install --quiet $$($(PYTHON) tools/floors.py) --editable ".[dev]"
+	.venv-floors/bin/pip check
+	.venv-floors/bin/pytest -W default::DeprecationWarning -W default::PendingDeprecationWarning \
+		-n 2 --dist loadfile -m "not slow and not gpu" $(FLOORS)
+
+newest:  ## And on the newest, where a deprecated call is an error
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install --quiet --upgrade --editable ".[dev]"
+	.venv-newest/bin/pip check
+	.venv-newest/bin/pytest -n 2 --dist loadfile -m "not slow and not gpu" $(NEWEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -48,8 +64,9 @@ release: $(DOCS)  ## make release VERSION=0.2.0: check, build, tag; uploads noth
 bench: $(READY)  ## Ratios within one run, as runs/bench.json; peers that are installed take part
 	$(BIN)/python benchmarks/bench.py
 
-torture: $(READY)  ## Thousands of damaged files of every kind, read again; minutes
+torture: $(READY)  ## Damaged files of every kind, kills and faults in every command; hours
 	$(BIN)/python benchmarks/torture.py
+	$(BIN)/python benchmarks/kills.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "elbax needs Python 3.11, 3.12 or 3.13 and found none that runs;" \
@@ -70,4 +87,4 @@ $(DOCS): $(READY)
 	touch $@
 
 clean:
-	rm -rf docs/_build .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf docs/_build .venv .venv-floors .venv-newest .pytest_cache .ruff_cache .hypothesis .import_linter_cache

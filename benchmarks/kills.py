@@ -221,18 +221,19 @@ class Trial:
         return f"another end: {', '.join(others[:3])}" if others else "same"
 
 
-def trials(root: Path) -> list[Trial]:
-    """All commands, after what comes before them was done."""
+def trials(root: Path, names: list[str]) -> list[Trial]:
+    """The named commands, after what comes before them was done."""
     rng = np.random.default_rng(0)
     np.save(root / "own.npy", (rng.random((60, 9)) < 0.5).astype(np.float32))
-    planned, found = commands(root), {}
-    for name, (folder, words) in planned.items():
+    planned, found = commands(root), []
+    for name in names:
+        folder, words = planned[name]
         before = None
-        if name in ("evaluate", "report"):
-            before = root / f"{name}-before"
-            shutil.copytree(found["compare"].folder, before)
-        found[name] = Trial(name, folder, words, before)
-    return list(found.values())
+        if name in ("evaluate", "report"):  # of runs that are there
+            before, compare = root / f"{name}-before", planned["compare"][1]
+            assert ended(forked(words_for(compare, before), root / "before.said")) == 0
+        found.append(Trial(name, folder, words, before))
+    return found
 
 
 def _killer(seconds: float) -> Callable[[int], None]:
@@ -243,9 +244,11 @@ def _killer(seconds: float) -> Callable[[int], None]:
     return kill
 
 
-def campaign(root: Path, kills: int, faults: int, seed: int) -> dict[str, collections.Counter]:
+def campaign(
+    root: Path, names: list[str], kills: int, faults: int, seed: int
+) -> dict[str, collections.Counter]:
     """So many kills and faults, spread evenly over the commands."""
-    rng, found, all_of_them = random.Random(seed), {}, trials(root)
+    rng, found, all_of_them = random.Random(seed), {}, trials(root, names)
     for trial in all_of_them:
         counts = found.setdefault(f"{trial.name}, kills", collections.Counter())
         for _ in range(-(-kills // len(all_of_them))):
@@ -270,9 +273,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--commands", nargs="+", default=list(commands(Path())))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = campaign(Path(folder), options.kills, options.faults, options.seed)
+        found = campaign(
+            Path(folder), options.commands, options.kills, options.faults, options.seed
+        )
     defects = 0
     for name, counts in found.items():
         others = {what: count for what, count in counts.items() if what != "same"}

@@ -5,8 +5,18 @@ from typing import Any, NotRequired, TypedDict
 Numbers = list[float | None]
 
 
-class Evaluation(TypedDict):
-    """The settings of an evaluation."""
+class Environment(TypedDict):
+    """Where something was computed."""
+
+    device: NotRequired[str | None]
+    processor: NotRequired[str | None]
+    threads: NotRequired[int | None]
+    versions: NotRequired[dict[str, str] | None]
+    flags: NotRequired[dict[str, str] | None]
+
+
+class Evaluation(Environment):
+    """The settings of an evaluation, and where it was."""
 
     ks: list[int]
     num_data: NotRequired[int | None]
@@ -37,11 +47,8 @@ class Run(TypedDict):
     num_nonfinite: NotRequired[dict[str, int] | int | None]
 
 
-class Training(TypedDict):
+class Training(Environment):
     """What training cost, and where it was."""
-
-    versions: NotRequired[dict[str, str] | None]
-    flags: NotRequired[dict[str, str] | None]
 
 
 class Results(TypedDict):

@@ -161,7 +161,7 @@ def ess(content: dict[str, Any]) -> HistogramExhibit:
     groups: dict[str, list[float]] = {}
     for entry in content["ess"]:
         groups.setdefault(entry["label"], []).extend(entry["ess"])
-    samples = content["ess"][0]["samples"]
+    samples = float(content["ess"][0]["samples"])
     edges = np.linspace(0, np.ceil(np.log10(samples)), 41)
     panels = []
     for label, values in groups.items():

@@ -44,11 +44,12 @@ def changes(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """
     found = []
     for name in ("device", "processor"):
-        if name in there and there[name] != here.get(name):
-            found.append(f"{name} {there[name]} there, {here.get(name)} here")
+        before, now = there.get(name), here.get(name)
+        if before is not None and now is not None and before != now:
+            found.append(f"{name} {before} there, {now} here")
     for group in ("versions", "flags"):
-        before, now = there.get(group), here.get(group, {})
-        if not isinstance(before, dict):
+        before, now = there.get(group), here.get(group)
+        if before is None or now is None:
             continue
         names = [*before] if group == "versions" else [*dict.fromkeys([*before, *now])]
         found += [
