@@ -169,7 +169,7 @@ class RunOptions(OutputOptions):
     given measures none."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints, taken at the end of an epoch: about what a kill may cost;
-    0 saves after every epoch. SIGINT and SIGTERM save at once."""
+    0 saves after every epoch. Ctrl-C saves at once."""
     fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
     """How the runs of a fleet share the machine: one by one, batched, or whichever suits it."""
 
