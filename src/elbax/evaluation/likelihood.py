@@ -19,6 +19,12 @@ from elbax._log_weights import log_weights_of
 from elbax._numerics import effective_sample_size
 from elbax._types import Data, LogWeights, PRNGKey
 from elbax.bounds import MIWAE
+from elbax.evaluation.reliability import (
+    khat_threshold,
+    monte_carlo_error,
+    pareto_khat,
+    tail_size,
+)
 from elbax.models.interface import Model
 
 
@@ -54,6 +60,8 @@ class Evaluation:
         finite: `[len(ks), N]`, False where that bound of that datum is not finite. A metric's mean
             is over the data whose own values are finite, and `num_nonfinite` counts the others: a
             datum with one weight of zero has no IWAE-1, and its log p-hat is as good as any.
+        khat: `[N]`, Pareto k-hat of the largest k's weights (`elbax.evaluation.reliability`); None
+            where it is not known.
 
     >>> bounds = np.array([[-3.0, -2.0], [-2.5, -1.5]])
     >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
@@ -70,6 +78,7 @@ class Evaluation:
     bounds: np.ndarray
     ess: np.ndarray
     finite: np.ndarray
+    khat: np.ndarray | None = None
 
     def __repr__(self) -> str:
         """The bounds with their standard errors, rather than those of every datum."""
@@ -77,6 +86,22 @@ class Evaluation:
         means = [f"{name} {self.estimate(metric)}" for name, metric in shown.items()]
         head = f"Evaluation({self.bounds.shape[1]} data, in nats per datum, ± standard error)"
         return f"{head}\n  {', '.join(means)}"
+
+    @property
+    def mc_error(self) -> np.ndarray:
+        """The error `[N]` of each datum's log p-hat over the samples, in nats."""
+        return monte_carlo_error(self.ess, self.ks[-1])
+
+    @property
+    def is_reliable(self) -> np.ndarray:
+        """For which data `[N]` log p-hat can be trusted: k-hat is known, and at most its threshold.
+
+        Elsewhere it lies further below log p(x) than its error says; more samples, or a posterior
+        that fits better, help.
+        """
+        if self.khat is None:
+            return np.zeros(self.bounds.shape[1], bool)
+        return self.finite[-1] & (self.khat <= khat_threshold(self.ks[-1]))
 
     @property
     def num_nonfinite(self) -> dict[str, int]:
@@ -187,9 +212,10 @@ def evaluate(
         outputs.append(jax.tree.map(np.asarray, block))
         if progress is not None:
             progress(min(1.0, (start + data_rows) / len(x)))
-    bounds = np.concatenate([bounds for bounds, _ in outputs], axis=1)[:, : len(x)]
-    ess = np.concatenate([ess for _, ess in outputs])[: len(x)]
-    return Evaluation(ks, bounds, ess, np.isfinite(bounds))
+    bounds, ess, largest = (
+        np.concatenate(blocks, axis=-1)[..., : len(x)] for blocks in zip(*outputs, strict=True)
+    )
+    return Evaluation(ks, bounds, ess, np.isfinite(bounds), pareto_khat(largest))
 
 
 def sample_counts(ks: Any) -> tuple[int, ...]:
@@ -236,8 +262,11 @@ def _evaluate_block(
     ks: tuple[int, ...],
     sample_rows: int,
     num_blocks: int,
-) -> tuple[Float[Array, " ks b"], Float[Array, " b"]]:
-    """Bounds and ESS of a block of data; only its log-weights `[max k, b]` are held at once."""
+) -> tuple[Float[Array, " ks b"], Float[Array, " b"], Float[Array, "m b"]]:
+    """Bounds, ESS and the largest log-weights of a block of data.
+
+    Only its log-weights `[max k, b]` are held at once.
+    """
     model = eqx.combine(params, static)
     data_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
 
@@ -248,7 +277,9 @@ def _evaluate_block(
 
     log_w = jax.lax.map(sample_block, jnp.arange(num_blocks))
     log_w = log_w.reshape(num_blocks * sample_rows, -1)[: ks[-1]]
-    return jnp.stack([_grouped_bound(log_w, k) for k in ks]), effective_sample_size(log_w)
+    bounds = jnp.stack([_grouped_bound(log_w, k) for k in ks])
+    largest, _ = jax.lax.top_k(log_w.T, min(tail_size(ks[-1]) + 1, ks[-1]))
+    return bounds, effective_sample_size(log_w), largest.T
 
 
 def _grouped_bound(log_w: LogWeights, k: int) -> Float[Array, " b"]:

@@ -13,7 +13,7 @@ import numpy as np
 from elbax.evaluation.paired import Difference, paired
 from elbax.exhibits import NONE, TableExhibit
 from elbax.runs import metrics
-from elbax.runs.groups import Method, by_method, number, spread
+from elbax.runs.groups import Method, by_method, number, reliability, spread
 from elbax.runs.metrics import Metric
 
 PerDatum = dict[str, np.ndarray]
@@ -61,6 +61,7 @@ def comparison(results: dict[str, Any], per_datum: PerDatum | None = None) -> Ta
             *(f"{name}: {text} for every method." for name, text in constant.items()),
             *_left_out(methods),
             *_nonfinite(methods),
+            *_reliability(results, methods),
             *(["Bold: the best log p-hat, and those within its error."] if tied else []),
         ),
         [(row, names.index("log p-hat")) for row in tied],
@@ -311,6 +312,12 @@ def _nonfinite(methods: list[Method]) -> list[str]:
         found += [f"{method.label} {', '.join(lost)}"] if lost else []
     what = "Values that were not finite (NaN or infinite), left out of the means"
     return [f"{what}: {'; '.join(found)}."] if found else []
+
+
+def _reliability(results: dict[str, Any], methods: list[Method]) -> list[str]:
+    evaluation = results["evaluation"]
+    runs = [(method.label, method.finished) for method in methods]
+    return reliability(runs, evaluation["ks"], evaluation.get("num_data"))
 
 
 def _counts(found: dict[str, int] | int | None) -> dict[str, int]:

@@ -41,9 +41,10 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, K, N]`, `ess [R, N]`; of images `ssim [R, N]`), images.npz pictures. The first two
-    are also kept under a name of their own for every setting (`ks`, `num_data`, `seed`), such as
-    results-k1-64-n360-seed0.json. Each says its setting and the hash of the checkpoint it is of.
+    `finite [R, K, N]`, `ess [R, N]`, `khat [R, N]`; of images `ssim [R, N]`), images.npz pictures.
+    The first two are also kept under a name of their own for every setting (`ks`, `num_data`,
+    `seed`), such as results-k1-64-n360-seed0.json. Each says its setting and the hash of the
+    checkpoint it is of.
     The test data are binarised once, by `seed`, the same for every run.
 
     Args:
@@ -111,6 +112,7 @@ def evaluate_runs(
         "bounds": np.stack([found.bounds for found in evaluations]),
         "finite": np.stack([found.finite for found in evaluations]),
         "ess": np.stack([found.ess for found in evaluations]),
+        "khat": np.stack([found.khat for found in evaluations]),
     } | ({"ssim": np.stack(similarities)} if similarities else {})
     if are_images(dataset.event_shape):
         shown = dataset.intensities("test")[:_NUM_SHOWN]
@@ -174,9 +176,17 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
         "standard_errors": finite({n: e.standard_error for n, e in estimates.items()}),
         "ssim_sd": ssim_sd,
         "num_nonfinite": evaluation.num_nonfinite,
+        "num_unreliable": int((~evaluation.is_reliable).sum()),
+        "mc_error": finite(_mc_error(evaluation)),
     }
     shown = (rebuilt[:_NUM_SHOWN], prior_samples(model, _NUM_SHOWN, key=key))
     return entry, shown, similar
+
+
+def _mc_error(evaluation: Evaluation) -> float:
+    """The Monte Carlo error of the mean log p-hat: those of the data, which are independent."""
+    errors = evaluation.mc_error[evaluation.finite[-1]]
+    return float(np.sqrt(np.sum(errors**2)) / max(1, len(errors)))
 
 
 def _active_units(model: Model, x: np.ndarray, key) -> tuple[list[int] | None, str | None]:

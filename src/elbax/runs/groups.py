@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from elbax.evaluation.reliability import can_tell, khat_threshold
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -74,6 +76,44 @@ def by_method(results: dict[str, Any]) -> list[Method]:
             rows=tuple(rows),
         )
         for (method, label), rows in groups.items()
+    ]
+
+
+def reliability(
+    methods: Sequence[tuple[str, Sequence[dict[str, Any]]]], ks: Sequence[int], num_data: int | None
+) -> list[str]:
+    """A sentence that says for how many data log p-hat can be trusted; none where it is not known.
+
+    Args:
+        methods: label and finished runs of each.
+        ks: sample counts of the evaluation.
+        num_data: how many data it was of.
+
+    >>> run = {"num_unreliable": 3, "mc_error": 0.01}
+    >>> [note] = reliability([("VAE(4)", [run])], (1, 5000), 360)
+    >>> note.partition(", where ")[2]
+    "Pareto k-hat is above 0.70: VAE(4) 3 of 360. Monte Carlo error of a run's mean: at most 0.010."
+    """
+    known = [
+        (label, [run["num_unreliable"] for run in runs if run.get("num_unreliable") is not None])
+        for label, runs in methods
+    ]
+    if num_data is None or not any(counts for _, counts in known):
+        return []
+    most = max(ks)
+    if not can_tell(most):
+        return [
+            f"{most} samples are too few to tell by Pareto k-hat whether log p-hat is reliable."
+        ]
+    limit = f"{khat_threshold(most):.2f}"
+    lost = [f"{label} {sum(n)} of {len(n) * num_data}" for label, n in known if sum(n)]
+    errors = [number(run.get("mc_error")) or 0.0 for _, runs in methods for run in runs]
+    error = f" Monte Carlo error of a run's mean: at most {max(errors):.3f}."
+    if not lost:
+        return [f"log p-hat is reliable for all data: Pareto k-hat is at most {limit}.{error}"]
+    return [
+        "log p-hat is unreliable, further below the truth than its error says, where Pareto k-hat "
+        f"is above {limit}: {', '.join(lost)}.{error}"
     ]
 
 

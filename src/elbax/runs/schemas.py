@@ -45,6 +45,8 @@ class Run(TypedDict):
     standard_errors: NotRequired[dict[str, float | None]]
     ssim_sd: NotRequired[float | None]
     num_nonfinite: NotRequired[dict[str, int] | int | None]
+    num_unreliable: NotRequired[int | None]
+    mc_error: NotRequired[float | None]
 
 
 class Training(Environment):

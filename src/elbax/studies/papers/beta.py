@@ -6,7 +6,7 @@ import scipy.stats
 from elbax.evaluation.paired import CONFIDENCE
 from elbax.exhibits import LinesExhibit, TableExhibit, plus_minus
 from elbax.studies import verdicts as v
-from elbax.studies.papers.common import curve, values
+from elbax.studies.papers.common import curve, reliability_of, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import FoundRun, Told
@@ -60,7 +60,11 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
         "(caption; its text says -81.29).",
         ["beta", "IWAE-64", "log p-hat", "beta at the end"],
         rows,
-        ("± is the standard deviation over starts and seeds.", "In nats per datum."),
+        (
+            "± is the standard deviation over starts and seeds.",
+            "In nats per datum.",
+            *reliability_of(list(groups.items())),
+        ),
     )
     paths = [_paths(rule, groups[rule][:: len(preset.seeds)]) for rule in list(RULES)[1:]]
     return Findings([table, *paths], _verdicts(groups))

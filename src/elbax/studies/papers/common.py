@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from elbax.exhibits import DotsExhibit, LinesExhibit, TableExhibit, plus_minus
+from elbax.runs.groups import reliability
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import FoundRun
 from elbax.studies.study import Found, Preset
@@ -80,7 +81,19 @@ def metric_table(
             if metric in published:
                 row.append(published[metric].get(label, "-"))
         table.append(row)
-    return TableExhibit(name, title, caption, columns, table, (SEEDS, "In nats per datum."))
+    notes = (SEEDS, "In nats per datum.", *reliability_of(rows))
+    return TableExhibit(name, title, caption, columns, table, notes)
+
+
+def reliability_of(rows: Sequence[tuple[str, Sequence[FoundRun]]]) -> list[str]:
+    """For how many data the log p-hat of labelled runs can be trusted, as a note of a table."""
+    finished = [(label, [run for run in runs if run.ok]) for label, runs in rows]
+    runs = [run for _, runs in finished for run in runs]
+    if not runs:
+        return []
+    evaluation = runs[0].results["evaluation"]
+    entries = [(label, [run.entry for run in runs]) for label, runs in finished]
+    return reliability(entries, evaluation["ks"], evaluation.get("num_data"))
 
 
 def gap_dots(found: Found, labels: Sequence[str]) -> DotsExhibit:

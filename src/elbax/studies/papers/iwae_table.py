@@ -2,7 +2,7 @@
 
 from elbax.exhibits import TableExhibit, plus_minus
 from elbax.studies import verdicts as v
-from elbax.studies.papers.common import units, values
+from elbax.studies.papers.common import reliability_of, units, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import FoundRun, Told
@@ -63,12 +63,13 @@ def _of(found: Found, data: str, depth: int, k: int, kind: str) -> list[FoundRun
 def _table(data: str, found: Found) -> TableExhibit:
     published = _PUBLISHED.get(data, {})
     paper = ["paper"] if published else []
-    rows = []
+    rows, shown = [], []
     for depth in DEPTHS:
         for k in KS:
             row = [f"{depth} layer{'s' if depth > 1 else ''}, k = {k}"]
             for place, kind in enumerate(("VAE", "IWAE")):
                 members = _of(found, data, depth, k, kind)
+                shown.append((f"{row[0]}, {kind}", members))
                 nll = plus_minus([-value for value in values(members, "log_p_hat")])
                 row.append(f"{nll} ({units(members)})")
                 row += [published[depth, k][place]] if published else []
@@ -84,6 +85,7 @@ def _table(data: str, found: Found) -> TableExhibit:
             "± is the standard deviation over seeds.",
             "With k = 1, VAE and IWAE are the same: one run stands for both.",
             "fleet: wall-clock time of training all methods and seeds of the row.",
+            *reliability_of(shown),
         ),
     )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from elbax.exhibits import TableExhibit, plus_minus
 from elbax.studies import verdicts as v
-from elbax.studies.papers.common import of_mnist, units, values
+from elbax.studies.papers.common import of_mnist, reliability_of, units, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import Told
@@ -58,7 +58,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
         f"-log p-hat in nats (active units).{beside}",
         ["trained as", "NLL", *(["paper"] if data == "mnist" else [])],
         rows,
-        ("± is the standard deviation over seeds.",),
+        ("± is the standard deviation over seeds.", *reliability_of(list(of.items()))),
     )
     return Findings(
         [table],

@@ -3,7 +3,7 @@
 from elbax.exhibits import TableExhibit, plus_minus
 from elbax.spelling import label
 from elbax.studies import verdicts as v
-from elbax.studies.papers.common import units, values
+from elbax.studies.papers.common import reliability_of, units, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import Told
@@ -30,7 +30,7 @@ def runs(preset: Preset) -> list[PlannedRun]:
 def conclude(preset: Preset, found: Found, told: Told) -> Findings:
     """Active units and log p-hat."""
     plain, warm = (label(method) for method in _methods(preset))
-    rows, verdicts = [], []
+    rows, verdicts, shown = [], [], []
     for depth, model in preset.depths.items():
         of = {name: found.of(name, latents=model.latents) for name in (plain, warm)}
         layers = f"{depth} layer{'s' if depth > 1 else ''}"
@@ -38,6 +38,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
             [f"{layers}, {name}", plus_minus(values(members, "log_p_hat")), units(members)]
             for name, members in of.items()
         ]
+        shown += [(f"{layers}, {name}", members) for name, members in of.items()]
         verdicts += [
             v.more_units(f"{layers}: warm-up leaves more units active", of[warm], of[plain]),
             v.above(f"{layers}: warm-up raises log p-hat", of[warm], of[plain], "log_p_hat"),
@@ -48,7 +49,7 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
         "The weight of the KL term rises from 0 to 1 over the first half of training.",
         ["", "log p-hat", "active units"],
         rows,
-        ("± is the standard deviation over seeds.", "In nats per datum."),
+        ("± is the standard deviation over seeds.", "In nats per datum.", *reliability_of(shown)),
     )
     return Findings([table], verdicts)
 
