@@ -13,6 +13,8 @@ from elbax.cli import streams
 from elbax.cli.greeting import GREETING
 from elbax.cli.signals import SIGNALS, continued
 
+_UNUSABLE = "cannot use '{}' ({}). Check that it is what was meant, and its permissions."
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -40,34 +42,43 @@ def _main(words: Sequence[str]) -> int:
     except OSError as error:  # or could not
         return streams.lost(error)
     try:
-        # XLA prints a page for every program that it reads from the cache, of instructions that are
-        # only preferences; its errors arrive as exceptions.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        # JAX and all that needs it are imported only now: --help and a typo need none of it.
-        from elbax.cli.dispatch import action_of
-        from elbax.cli.network import network
+        outcome = _performed(options)
+    except BaseException as error:  # noqa: BLE001 (whatever it is, a user sees one line, no trace)
+        return _ended(error, words)
+    wants = options.run if hasattr(options, "run") and hasattr(options.run, "json") else options
+    return streams.deliver((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
 
-        with warnings.catch_warnings(), network(options):
-            warnings.simplefilter("always", ElbaxWarning)
-            warnings.showwarning = _note
-            outcome = action_of(options)(options)
-    except InputError as error:
-        return _fail(error, 2)
-    except StoppedError as error:
+
+def _performed(options: Any) -> Any:
+    # XLA prints a page for every program that it reads from the cache, of instructions that are
+    # only preferences; its errors arrive as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # JAX and all that needs it are imported only now: --help and a typo need none of it.
+    from elbax.cli.dispatch import action_of
+    from elbax.cli.network import network
+
+    with warnings.catch_warnings(), network(options):
+        warnings.simplefilter("always", ElbaxWarning)
+        warnings.showwarning = _note
+        return action_of(options)(options)
+
+
+def _ended(error: BaseException, words: Sequence[str]) -> int:
+    """Say how a command ended that did not end well; the exit code."""
+    if isinstance(error, StoppedError):
         sys.stderr.write(f"elbax: {error} {continued(words, error.folder)}\n")
         return SIGNALS.exit_code
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         sys.stderr.write(
             "elbax: interrupted; what was saved before is whole: --resume goes on with it, "
             "reproduce by itself.\n"
         )
         return SIGNALS.exit_code
-    except ElbaxError as error:
-        return _fail(error, 1)
-    except Exception as error:  # noqa: BLE001 (whatever it is, a user sees one line, not a trace)
-        return _fail(error, 1)
-    wants = options.run if hasattr(options, "run") and hasattr(options.run, "json") else options
-    return streams.deliver((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, OSError) and error.filename is not None:
+        error = InputError(_UNUSABLE.format(error.filename, error.strerror))
+    return _fail(error, 2 if isinstance(error, InputError) else 1)
 
 
 def _note(message: Warning | str, category: type[Warning], *place: Any) -> None:

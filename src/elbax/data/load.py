@@ -59,6 +59,11 @@ def load_data(
         raise DataError(f"expected a seed of at least 0; got {seed}.")
     if levels is not None and not 0 < levels < float("inf"):
         raise DataError(f"expected levels > 0, the value that means intensity 1; got {levels}.")
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise DataError(
+            f"expected the name or path of a data set; got {type(name_or_path).__name__}. An array "
+            "is given to `elbax.fit` as it is, or as `elbax.Dataset(name=.., train=.., test=..)`."
+        )
     path = _is_path(name_or_path)
     if path:
         dataset = read_own(Path(name_or_path).expanduser(), seed, levels)

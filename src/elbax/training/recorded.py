@@ -63,13 +63,13 @@ def read_config(path: Path) -> dict[str, Any]:
         CheckpointError: the folder holds no runs, or its config.json is not readable.
     """
     file = path / "config.json"
-    if not file.exists():
+    try:
+        return read_json(file, Config)
+    except FileNotFoundError:
         raise CheckpointError(
             f"expected a run folder with a config.json; found none in '{path}'. Train one with "
             f"`elbax train --out {path}`."
-        )
-    try:
-        return read_json(file, Config)
+        ) from None
     except UnreadableError as error:
         raise CheckpointError(
             f"cannot read '{file}' ({error}); it is damaged, or not as elbax writes it."

@@ -96,3 +96,12 @@ def test_wrong_input_is_one_sentence_and_exit_code_two(name, tmp_path, monkeypat
     assert message in complaint[0]
     assert "Traceback" not in printed.err
     assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate", "sample", "plot", "export"])
+def test_a_folder_that_the_system_cannot_look_at_is_one_sentence(command, capsys):
+    assert main([command, "x" * 300]) == 2
+    said = capsys.readouterr().err
+    assert "File name too long" in said
+    assert "Traceback" not in said
+    assert said.count("\n") <= 2
