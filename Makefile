@@ -40,6 +40,7 @@ newest:  ## And on the newest, where a deprecated call is an error
 	.venv-newest/bin/pytest -n 2 --dist loadfile -m "not slow and not gpu" $(NEWEST)
 
 lint: $(READY)
+	$(BIN)/pip check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
