@@ -161,6 +161,10 @@ def _check(results: Any, path: Path, cure: str) -> None:
         raise InputError(f"expected evaluation.ks in '{path}' as counts; got {ks}; {cure}.")
     if not results["runs"]:
         raise InputError(f"'{path}' holds no runs; {cure}.")
+    for run in results["runs"]:
+        lists = [run["curve"][name] for name in ("k", "mean", "standard_error") if "curve" in run]
+        if len(set(map(len, lists))) > 1:
+            raise InputError(f"the curve of '{run['name']}' in '{path}' is torn; {cure}.")
 
 
 def _metrics(path: Path, cure: str) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ def _density(draws: Sequence[float], edges: np.ndarray) -> list[float]:
 
 
 def _found(group: dict[str, Any]) -> str:
-    if group["slope"] is None:
+    if group["slope"] is None or group["error"] is None:
         return NONE
     return f"{_signed(group['slope'])} ± {group['error']:.2f}"
 

@@ -204,3 +204,11 @@ def test_units_of_a_run_that_diverged_are_shown_as_unknown(run_dir):
     [section] = [one for one in run_chapter(run_dir).sections if one.name == "active-units"]
     assert "1 active, - nats" in section.exhibits[0].caption
     assert sum(section.exhibits[0].panels[0]["lines"][0]["heights"]) == 1
+
+
+def test_a_torn_curve_against_k_is_refused(run_dir):
+    content = json.loads((run_dir / "results.json").read_text())
+    content["runs"][0]["curve"] = {"k": [1, 8], "mean": [-3.0], "standard_error": [0.1, 0.1]}
+    (run_dir / "results.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"the curve of .* is torn"):
+        read(run_dir)
