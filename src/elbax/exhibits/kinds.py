@@ -118,7 +118,8 @@ class LinesExhibit(Exhibit):
     def check(self) -> None:
         """Every line has as many values as places."""
         for line in self.lines:
-            found = [line[name] for name in ("y", "error", "low", "high") if line.get(name)]
+            names = ("y", "error", "low", "high")
+            found = [line[name] for name in names if line.get(name) is not None]
             if any(len(line["x"]) != len(np.asarray(values, float)) for values in found):
                 raise ValueError(f"a line of '{self.name}' whose values are not as many as x")
 

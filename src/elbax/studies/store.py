@@ -264,7 +264,8 @@ class Store:
             return False
         config = read_config(folder)
         total = config["train"]["epochs"] * config["data"]["steps_per_epoch"]
-        return newest.stem == f"step-{total:010d}" and _is_whole(newest)
+        told = (folder / "training.json").exists()  # which is written after the checkpoint
+        return told and newest.stem == f"step-{total:010d}" and _is_whole(newest)
 
     def _new_folder(self, members: Sequence[PlannedRun]) -> Path:
         """A folder of its own for these runs, the same whenever they are asked for."""

@@ -66,6 +66,10 @@ class RunFolder:
     def _metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def _account_path(self) -> Path:
+        return self.path / "training.json"
+
     def _recall(self) -> None:
         """The time that was spent before, and where; a warning where that was elsewhere."""
         account, self._environment = read_account(self.path), environment()
@@ -150,7 +154,7 @@ class RunFolder:
         """
         found = _checkpoints(self.path)
         if not found:
-            if (self.path / "training.json").exists():  # which comes with the first checkpoint
+            if self._account_path.exists():  # which comes with the first checkpoint
                 raise CheckpointError(
                     f"the checkpoints of '{self.path}' are gone. Put them back to resume, or add "
                     "--overwrite without --resume to begin again."
@@ -166,18 +170,21 @@ class RunFolder:
         for damaged in found[found.index(whole) + 1 :]:
             with contextlib.suppress(OSError):
                 damaged.rename(damaged.with_name(f"{damaged.name}.damaged"))
+        if not self._account_path.exists():  # ended between the first checkpoint and it
+            self._write_account(num_compilations=0)
         return states
 
-    def _account(self, num_compilations: int) -> dict[str, Any]:
+    def _write_account(self, num_compilations: int) -> None:
         """What the training cost, time over all resumptions, and where it was."""
         now = time.perf_counter()
         self._seconds, self._opened = self._seconds + now - self._opened, now
-        return {
+        account = {
             "seconds": self._seconds,
             "compilations": num_compilations,
             **self._environment,
             "earlier": self._earlier,
         }
+        write_atomically(self._account_path, json_bytes(account))
 
     def append_metrics(self, records: Sequence[dict[str, Any]]) -> None:
         """Add one line per record; numbers that are not finite become null."""
@@ -193,7 +200,7 @@ class RunFolder:
             raise OutputError(metrics.GONE.format(self._config_path))
         name = f"step-{int(states[0].step):010d}.safetensors"
         checkpoints.save(self.path / "checkpoints" / name, states, identity=self.identity)
-        write_atomically(self.path / "training.json", json_bytes(self._account(num_compilations)))
+        self._write_account(num_compilations)
         for old in _checkpoints(self.path)[:-_KEPT]:
             with contextlib.suppress(OSError):  # one too many does no harm
                 old.unlink()

@@ -378,3 +378,10 @@ def test_fit_opens_its_folder_before_it_trains(tmp_path):
         train(seeds=(0,), directory=tmp_path, resume=True)
     with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
         train(seeds=(1,), directory=tmp_path)
+
+
+def test_a_run_killed_before_its_account_was_written_gets_it_on_resume(tmp_path):
+    opened(tmp_path).checkpoint([state(5)])
+    (tmp_path / "training.json").unlink()
+    opened(tmp_path, resume=True).restore(state(0))
+    assert read_account(tmp_path)["versions"]
