@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import time
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ try:
 except ImportError:  # a system without such locks
     fcntl = None
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what space would cure
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what space would cure
 _OLD = 3600.0  # seconds after which a half-written file of another machine is taken for left over
 
 
@@ -47,10 +48,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        cure = "Free some space" if error.errno in FULL else "Check the folder's permissions"
-        raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). {cure}; what was there before is untouched."
-        ) from error
+        told = f"{unwritable(path, error)}; what was there before is untouched."
+        raise OutputError(told) from error
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """Why a file cannot be written and what to do, as a sentence to be ended.
+
+    >>> unwritable(Path("a.txt"), OSError(errno.ENOSPC, "No space left on device"))
+    "cannot write 'a.txt' (No space left on device). Free some space"
+    """
+    cure = "Free some space" if error.errno in _FULL else "Check the folder's permissions"
+    return f"cannot write '{path}' ({error.strerror}). {cure}"
+
+
+def write_all(file: FileIO, content: bytes) -> None:
+    """Write to an unbuffered file, which may take a part at a time, as a disk does that fills."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def locked(path: Path, seconds: float = 0.0) -> int:

@@ -95,8 +95,8 @@ def check_trained(result: FitResult, folder: Path) -> None:
     """
     if "ok" in result.status:
         return
-    names, causes = ", ".join(run.name for run in result.runs), _causes(folder)
-    first = causes.get(result.runs[0].name)
+    names = ", ".join(run.name for run in result.runs)
+    first = _causes(metrics.read(folder / "metrics.jsonl")).get(result.runs[0].name)
     raise RunFailedError(
         f"every run diverged ({names})"
         + (f", the first {first}" if first else "")
@@ -107,8 +107,8 @@ def check_trained(result: FitResult, folder: Path) -> None:
 
 def trained_lines(result: FitResult, folder: Path) -> list[str]:
     """One line per run: its status, and the last bound that was finite."""
-    records, causes = metrics.read(folder / "metrics.jsonl"), _causes(folder)
-    lines = []
+    records = metrics.read(folder / "metrics.jsonl")
+    lines, causes = [], _causes(records)
     for run, status in zip(result.runs, result.status, strict=True):
         bounds = [record.get("bound") for record in records if record["run"] == run.name]
         finite = [bound for bound in bounds if isinstance(bound, int | float)]
@@ -124,9 +124,8 @@ def trained_lines(result: FitResult, folder: Path) -> list[str]:
     return lines
 
 
-def _causes(folder: Path) -> dict[str, str]:
+def _causes(records: list[dict[str, Any]]) -> dict[str, str]:
     """Why runs diverged, by name, as far as metrics.jsonl says."""
-    records = metrics.read(folder / "metrics.jsonl")
     return {record["run"]: str(record["cause"]) for record in records if "cause" in record}
 
 

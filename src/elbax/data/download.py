@@ -5,18 +5,18 @@ looks at it, tries once, and begins again from nothing.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from elbax._errors import DataError, OutputError
-from elbax._files import locked
+from elbax._files import locked, unwritable, write_all
 from elbax.data.registry import SourceFile
+from elbax.data.verify import file_digest
 
 OFFLINE_VARIABLE = "ELBAX_OFFLINE"  # set and not 0: nothing is asked of the network
 TIMEOUT_SECONDS = 20.0  # without a connection, an answer or a byte
@@ -49,8 +49,7 @@ def is_offline() -> bool:
 def is_whole(path: Path, file: SourceFile) -> bool:
     """Whether a file is there, with the hash of the download."""
     try:
-        with path.open("rb") as found:
-            return _digest(found, file) == file.hashes[0]
+        return file_digest(path, file.hashes[0].partition(":")[0]) == file.hashes[0]
     except OSError:
         return False
 
@@ -76,7 +75,7 @@ def download(file: SourceFile, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _part_of(target: Path) -> Iterator[BinaryIO]:
+def _part_of(target: Path) -> Iterator[FileIO]:
     """What there is of the file, for this process alone."""
     part = target.with_name(f".{target.name}.part")
     try:
@@ -87,12 +86,12 @@ def _part_of(target: Path) -> Iterator[BinaryIO]:
             f"another process has been downloading it for {WAIT_SECONDS:.0f} s"
         ) from None
     except OSError as error:
-        raise OutputError(_unwritable(part, error)) from error
+        raise OutputError(f"{unwritable(part, error)}.") from error
     with file:
         yield file
 
 
-def _from_mirrors(file: SourceFile, part: BinaryIO) -> None:
+def _from_mirrors(file: SourceFile, part: FileIO) -> None:
     """Ask the mirrors in turn, those that may answer later again after a pause."""
     log, reasons = logging.getLogger("elbax"), dict.fromkeys(file.urls, "")
     mirrors = list(file.urls)
@@ -113,7 +112,7 @@ def _from_mirrors(file: SourceFile, part: BinaryIO) -> None:
     raise DownloadError(told)
 
 
-def _receive(url: str, file: SourceFile, part: BinaryIO) -> None:
+def _receive(url: str, file: SourceFile, part: FileIO) -> None:
     """The rest of the file from one mirror, its hash checked."""
     import requests
     import urllib3
@@ -136,15 +135,14 @@ def _receive(url: str, file: SourceFile, part: BinaryIO) -> None:
             _copy(response.raw, part, file, begun, response.headers.get("Content-Length", ""))
     except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError) as error:
         raise _FailedError(type(error).__name__, later=True) from error
-    part.seek(0)
-    if _digest(part, file) != file.hashes[0]:
+    if not is_whole(Path(part.name), file):
         part.truncate(0)
         raise _FailedError(
             "the file there is truncated or changed, its hash does not match", later=begun > 0
         )
 
 
-def _copy(source, part: BinaryIO, file: SourceFile, begun: int, promised: str) -> None:
+def _copy(source, part: FileIO, file: SourceFile, begun: int, promised: str) -> None:
     """Write what comes, as long as it is not too much, too slow or too little."""
     part.seek(begun)
     since, then, size = time.monotonic(), begun, begun
@@ -154,13 +152,11 @@ def _copy(source, part: BinaryIO, file: SourceFile, begun: int, promised: str) -
             part.truncate(0)
             raise _FailedError(f"it sends more than {_most(file):,} bytes", later=False)
         try:
-            rest = memoryview(block)
-            while rest:  # a disk that fills takes a part first
-                rest = rest[part.write(rest) :]
+            write_all(part, block)
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.truncate(0)
-            raise OutputError(_unwritable(Path(part.name), error)) from error
+            raise OutputError(f"{unwritable(Path(part.name), error)}.") from error
         passed = time.monotonic() - since
         if passed > WINDOW_SECONDS:
             if size - then < SLOWEST * passed:
@@ -176,15 +172,3 @@ def _goes_on(headers, begun: int) -> bool:
 
 def _most(file: SourceFile) -> int:
     return file.num_bytes or MOST_BYTES
-
-
-def _digest(found: BinaryIO, file: SourceFile) -> str:
-    algorithm = file.hashes[0].partition(":")[0]
-    return f"{algorithm}:{hashlib.file_digest(found, algorithm).hexdigest()}"  # type: ignore[arg-type]
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return (
-        f"cannot write '{path}' ({error.strerror}). Check the folder's permissions and the free "
-        "space."
-    )

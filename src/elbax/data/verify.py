@@ -20,7 +20,7 @@ def verify(path: Path, file: SourceFile) -> None:
         algorithm = file.hashes[0].partition(":")[0]
         raise DataError(
             f"{path}: expected {file.names[0]} with {file.hashes[0]}; got "
-            f"{_file_digest(path, algorithm)} ({path.stat().st_size} bytes). "
+            f"{file_digest(path, algorithm)} ({path.stat().st_size} bytes). "
             "The file is truncated or changed; remove it or get it again."
         )
 
@@ -28,12 +28,13 @@ def verify(path: Path, file: SourceFile) -> None:
 def matches(path: Path, file: SourceFile) -> bool:
     """Whether the file, or else what is packed in it, has a known hash."""
     algorithms = {known.partition(":")[0] for known in file.hashes}
-    if any(_file_digest(path, algorithm) in file.hashes for algorithm in algorithms):
+    if any(file_digest(path, algorithm) in file.hashes for algorithm in algorithms):
         return True
     return file.contents is not None and _contents_sha256(path) == file.contents
 
 
-def _file_digest(path: Path, algorithm: str) -> str:
+def file_digest(path: Path, algorithm: str) -> str:
+    """The hash of a whole regular file, as "sha256:..."; OSError where it cannot be read."""
     try:
         with opened(path) as file:
             return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"

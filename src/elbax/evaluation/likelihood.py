@@ -88,9 +88,15 @@ class Evaluation:
         return f"{head}\n  {', '.join(means)}"
 
     @property
-    def mc_error(self) -> np.ndarray:
-        """The error `[N]` of each datum's log p-hat over the samples, in nats."""
+    def mc_errors(self) -> np.ndarray:
+        """The Monte Carlo error `[N]` of each datum's log p-hat, in nats."""
         return monte_carlo_error(self.ess, self.ks[-1])
+
+    @property
+    def mc_error(self) -> float:
+        """That of the mean log p-hat: the data's own, which are independent, together."""
+        errors = self.mc_errors[self.finite[-1]]
+        return float(np.sqrt(np.sum(errors**2)) / max(1, len(errors)))
 
     @property
     def is_reliable(self) -> np.ndarray:

@@ -31,8 +31,9 @@ _LATE = 0.25  # of the axis, where the first rise is over that would dwarf the r
 
 def is_empty(exhibit: Exhibit) -> bool:
     """Whether a figure would show nothing, as where every run has diverged."""
-    shown = {"lines": "lines", "dots": "rows", "histogram": "panels", "images": "panels"}
-    return exhibit.kind in shown and not getattr(exhibit, shown[exhibit.kind])
+    if exhibit.kind == "table":
+        return False
+    return not any(getattr(exhibit, part, ()) for part in ("lines", "rows", "panels"))
 
 
 @style()
@@ -42,14 +43,15 @@ def figure_of(exhibit: Exhibit) -> Figure:
     Raises:
         InputError: it is one, or holds nothing to draw.
     """
-    if isinstance(exhibit, LinesExhibit) and exhibit.lines:
-        return _lines(exhibit)
-    if isinstance(exhibit, DotsExhibit) and exhibit.rows:
-        return _dots(exhibit)
-    if isinstance(exhibit, HistogramExhibit) and exhibit.panels:
-        return _histograms(exhibit)
-    if isinstance(exhibit, ImagesExhibit) and exhibit.panels:
-        return pictures(exhibit.panels)
+    if not is_empty(exhibit):
+        if isinstance(exhibit, LinesExhibit):
+            return _lines(exhibit)
+        if isinstance(exhibit, DotsExhibit):
+            return _dots(exhibit)
+        if isinstance(exhibit, HistogramExhibit):
+            return _histograms(exhibit)
+        if isinstance(exhibit, ImagesExhibit):
+            return pictures(exhibit.panels)
     raise InputError(f"nothing to draw: '{exhibit.title}' holds no lines, rows or panels.")
 
 

@@ -177,16 +177,10 @@ def _describe(runs, index, spec, dataset, x, evaluation, seed):
         "ssim_sd": ssim_sd,
         "num_nonfinite": evaluation.num_nonfinite,
         "num_unreliable": int((~evaluation.is_reliable).sum()),
-        "mc_error": finite(_mc_error(evaluation)),
+        "mc_error": finite(evaluation.mc_error),
     }
     shown = (rebuilt[:_NUM_SHOWN], prior_samples(model, _NUM_SHOWN, key=key))
     return entry, shown, similar
-
-
-def _mc_error(evaluation: Evaluation) -> float:
-    """The Monte Carlo error of the mean log p-hat: those of the data, which are independent."""
-    errors = evaluation.mc_error[evaluation.finite[-1]]
-    return float(np.sqrt(np.sum(errors**2)) / max(1, len(errors)))
 
 
 def _active_units(model: Model, x: np.ndarray, key) -> tuple[list[int] | None, str | None]:

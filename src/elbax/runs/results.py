@@ -43,19 +43,18 @@ def find_results(folder: Path, setting: dict[str, Any]) -> tuple[dict[str, Any],
     newest = newest_checkpoint(folder)
     if newest is None:
         return None
-    own, latest = (
-        setting_files(folder, setting),
-        (folder / "results.json", folder / "per_datum.npz"),
-    )
-    for results, arrays in (own, latest):
+    own = setting_files(folder, setting)
+    for results, arrays in (own, (folder / "results.json", folder / "per_datum.npz")):
         try:
             content = read_json(results)
             evaluation, _ = content["evaluation"], content["runs"][0]["metrics"]
             found = {name: evaluation[name] for name in setting}
             if "checkpoint" in evaluation:  # what is written last says that all is written
-                current = results == own[0]
-                current = current and evaluation["checkpoint"] == checkpoints.content_hash(newest)
-                current = current and evaluation_of(arrays) == setting_stamp(evaluation)
+                current = (
+                    results == own[0]
+                    and evaluation["checkpoint"] == checkpoints.content_hash(newest)
+                    and evaluation_of(arrays) == setting_stamp(evaluation)
+                )
             else:  # written by an earlier elbax
                 current = results.stat().st_mtime >= newest.stat().st_mtime and arrays.exists()
         except (OSError, UnreadableError, LookupError, TypeError):

@@ -55,6 +55,10 @@ def _claimed(path: Path) -> int:
             f"folder '{path.parent}' is in use by {holder or 'another process'}; wait for it to "
             "end, or choose another folder."
         ) from None
-    os.ftruncate(file, 0)
-    os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    try:
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    except OSError:  # a full disk; the lock must not outlive this
+        os.close(file)
+        raise
     return file

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from elbax._errors import CheckpointError, ElbaxWarning, OutputError
-from elbax._files import FULL, finite, write_atomically
+from elbax._files import finite, unwritable, write_all, write_atomically
 from elbax._reading import MOST_LINES, UnreadableError, decoded, read_bytes
 
 GONE = (
@@ -37,9 +37,7 @@ def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
         with open(path, "r+b", buffering=0) as file:
             before = file.seek(0, os.SEEK_END)
             try:
-                rest = memoryview(lines)
-                while rest:
-                    rest = rest[file.write(rest) :]
+                write_all(file, lines)
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(before)
@@ -47,10 +45,8 @@ def append(path: Path, records: Sequence[dict[str, Any]]) -> None:
     except FileNotFoundError as error:
         raise OutputError(GONE.format(path)) from error
     except OSError as error:
-        cure = "Free some space" if error.errno in FULL else "Check its permissions"
         raise OutputError(
-            f"cannot write '{path}' ({error.strerror}). {cure}, then resume: the last checkpoint "
-            "is whole."
+            f"{unwritable(path, error)}, then resume: the last checkpoint is whole."
         ) from error
 
 

@@ -53,7 +53,7 @@ def test_the_monte_carlo_error_is_the_spread_of_repeated_estimates():
     trusted = np.all([one.is_reliable for one in found], axis=0)
     assert trusted.sum() >= 10
     spread = np.std([one.bounds[-1] for one in found], axis=0, ddof=1)[trusted]
-    said = np.sqrt(np.mean([one.mc_error**2 for one in found], axis=0))[trusted]
+    said = np.sqrt(np.mean([one.mc_errors**2 for one in found], axis=0))[trusted]
     # An sd of 100 draws has an error of 7 %; over the data less.
     assert np.mean(spread / said) == pytest.approx(1, abs=0.07)
 

@@ -89,3 +89,15 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         claimed(tmp_path / "file" / "run"),
     ):
         pass
+
+
+def test_a_claim_that_cannot_be_written_is_given_up(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        with pytest.raises(elbax.OutputError, match="No space left"), claimed(tmp_path / "run"):
+            pass
+    with claimed(tmp_path / "run"):
+        pass
