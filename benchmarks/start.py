@@ -16,7 +16,7 @@ import time
 
 FIRST_STEP = """
 import time
-from elbax.cli.runtime import prepare
+from elbax._runtime import prepare
 prepare()
 import numpy as np
 import elbax

@@ -16,6 +16,7 @@ ACTIONS: dict[type, tuple[str, str]] = {
     o.Sample: ("sample", "sample"),
     o.Snr: ("snr", "measure_snr"),
     o.Reproduce: ("studies", "reproduce"),
+    o.Status: ("status", "status"),
     o.Report: ("report", "report"),
     o.Plot: ("report", "plot"),
     o.Export: ("export", "export"),
@@ -34,7 +35,7 @@ def load(module: str, name: str) -> Callable[[Any], Outcome]:
     """A function of a module of elbax.cli; where that brings JAX, JAX is made ready too."""
     action = getattr(importlib.import_module(f"elbax.cli.{module}"), name)
     if "jax" in sys.modules:  # what needs no JAX compiles nothing
-        from elbax.cli.runtime import prepare
+        from elbax._runtime import prepare
 
         prepare()
     return action

@@ -63,15 +63,15 @@ def evaluated(
     words = f"A datum is one image or row. {_words(options.ks)}"
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
-        return Outcome({"results": results}, f"{_found_text(results, None)}\n\n{words}")
+        return Outcome({"results": results}, f"{found_text(results, None)}\n\n{words}")
     with reporter.during("drawing the report"):
         page = write_report(runs.path)
     per_datum = per_datum_or_none(runs.path, results)
-    text = f"{_found_text(results, per_datum)}\n\n{words}\n\nReport: {page}"
+    text = f"{found_text(results, per_datum)}\n\n{words}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
 
 
-def _found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
+def found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
     """The comparison as a table, and what it says in a sentence."""
     from elbax.report import tables
 

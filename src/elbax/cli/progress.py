@@ -40,12 +40,16 @@ class _Stage:
 class Reporter:
     """Tells which stage runs, how far it is, how fast, and how long it will take.
 
+    Args:
+        quiet: tell nothing: nobody looks.
+
     >>> with Reporter() as reporter:
     ...     reporter.update("training", 1.0, "epoch 1 of 1")
     """
 
-    def __init__(self):
-        self._console = Console(stderr=True)
+    def __init__(self, *, quiet: bool = False):
+        self._console = Console(stderr=True, quiet=quiet)
+        self._quiet = quiet
         self._bar = Progress(
             TextColumn("{task.description}", markup=False, table_column=_column(_STAGE)),
             BarColumn(_BAR),
@@ -55,9 +59,14 @@ class Reporter:
         self._stages: dict[str, _Stage] = {}
         self._told = 0.0
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether bars are shown."""
+        return self._console.is_terminal and not self._quiet
+
     def __enter__(self) -> "Reporter":
         """Begin to show."""
-        if self._console.is_terminal:
+        if self.is_terminal:
             self._bar.start()
         return self
 
@@ -68,7 +77,7 @@ class Reporter:
         traceback: TracebackType | None,
     ) -> None:
         """Leave the bars as they stand."""
-        if self._console.is_terminal:
+        if self.is_terminal:
             self._bar.stop()
 
     def update(self, stage: str, fraction: float, detail: str = "", epochs: int = 0) -> None:
@@ -90,9 +99,9 @@ class Reporter:
         mine.done = fraction >= 1
         told = [detail] if detail else []
         told += _speed(mine.rate(now, fraction), fraction, epochs)
-        if self._console.is_terminal:
+        if self.is_terminal:
             self._show(mine, stage, fraction, ", ".join(told))
-        elif first or mine.done or now - self._told >= _QUIET_SECONDS:
+        elif not self._quiet and (first or mine.done or now - self._told >= _QUIET_SECONDS):
             self._told = now
             told[1:1] = [duration(now - mine.begun)] if not first else []
             sys.stderr.write(cut(": ".join([stage, *([", ".join(told)] if told else [])])) + "\n")

@@ -8,8 +8,11 @@ from elbax.cli.outcome import Outcome, duration, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
 from elbax.studies.papers.catalogue import STUDIES
-from elbax.studies.store import Store
+from elbax.studies.plan import PlannedRun
+from elbax.studies.store import Budget, Store
 from elbax.studies.study import Preset, Study, chosen, outline, perform
+
+Planned = list[tuple[Study, Preset]]
 
 
 def reproduce(options: o.Reproduce) -> Outcome:
@@ -30,35 +33,57 @@ def reproduce(options: o.Reproduce) -> Outcome:
     }
     if options.dry_run:
         return _outline([outline(STUDIES[n], chosen_presets[n], store) for n in names])
-    return _reproduce([STUDIES[name] for name in names], chosen_presets, store, Path(options.out))
+    studies = [(STUDIES[name], preset) for name, preset in chosen_presets.items()]
+    out = Path(options.out)
+    with Reporter() as reporter:
+        if options.launch.launch is not None:
+            _train_launched(studies, store, out, options.launch, reporter)
+        return _reproduce(studies, store, out, reporter)
 
 
-def _reproduce(
-    studies: list[Study], chosen_presets: dict[str, Preset], store: Store, out: Path
-) -> Outcome:
+def _train_launched(
+    studies: Planned,
+    store: Store,
+    out: Path,
+    options: o.LaunchOptions,
+    reporter: Reporter,
+) -> None:
+    """Train and evaluate on an engine what the studies need; what they conclude is left to them."""
+    from elbax.cli.launching import View, most_runs, opened
+    from elbax.studies.launched import train_on
+
+    wanted: dict[Budget, list[PlannedRun]] = {}
+    for study, preset in studies:
+        wanted.setdefault(preset.budget, []).extend(study.runs(preset))
+    with opened(options, out) as executor:
+        for budget, runs in wanted.items():
+            most = most_runs(options, len(store.missing(runs)) or len(runs))
+            train_on(executor, runs, store, budget, most=most, watch=View(reporter))
+
+
+def _reproduce(studies: Planned, store: Store, out: Path, reporter: Reporter) -> Outcome:
     from elbax.report.page import write_report
     from elbax.studies.chapter import counts
 
     texts, contents, folders, pages = [], [], [], []
-    with Reporter() as reporter:
-        for study in studies:
+    for study, preset in studies:
 
-            def told(what: str, done: float, name: str = study.name) -> None:
-                reporter.update(f"{name}: {what}", done, f"{done:.0%}")
+        def told(what: str, done: float, name: str = study.name) -> None:
+            reporter.update(f"{name}: {what}", done, f"{done:.0%}")
 
-            folder = out / study.name
-            content = perform(study, chosen_presets[study.name], store, folder, told)
-            with reporter.during(f"{study.name}: drawing the report"):
-                pages.append(write_report(folder))
-            contents.append(content)
-            folders.append(folder)
-            texts.append(_study_text(content) + f"\n\nReport: {pages[-1]}")
-            if len(studies) > 1:
-                tally = ", ".join(f"{count} {name}" for name, count in counts(content).items())
-                reporter.say(f"{study.name}: {tally}; {content['seconds']:.0f} s")
+        folder = out / study.name
+        content = perform(study, preset, store, folder, told)
+        with reporter.during(f"{study.name}: drawing the report"):
+            pages.append(write_report(folder))
+        contents.append(content)
+        folders.append(folder)
+        texts.append(_study_text(content) + f"\n\nReport: {pages[-1]}")
         if len(studies) > 1:
-            with reporter.during("drawing the report of all"):
-                pages.append(write_report(*folders, out=out))
+            tally = ", ".join(f"{count} {name}" for name, count in counts(content).items())
+            reporter.say(f"{study.name}: {tally}; {content['seconds']:.0f} s")
+    if len(studies) > 1:
+        with reporter.during("drawing the report of all"):
+            pages.append(write_report(*folders, out=out))
     if len(studies) > 1:
         texts.append(f"All of them: {pages[-1]}")
     return Outcome({"studies": contents, "page": str(pages[-1])}, "\n\n".join(texts))

@@ -12,6 +12,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from elbax.launch.work import STOPPING
+
 _HEARD = (signal.SIGINT, signal.SIGTERM)
 _ENDED = b"\0"  # no signal's number
 
@@ -29,7 +31,7 @@ class Signals:
 
     def stop(self) -> bool:
         """Whether training is to save and end; asked between two chunks of steps."""
-        return self.received is not None
+        return self.received is not None or STOPPING.is_set()
 
     @property
     def exit_code(self) -> int:

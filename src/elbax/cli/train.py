@@ -8,7 +8,7 @@ import jax
 
 from elbax._errors import InputError
 from elbax.cli import options as o
-from elbax.cli.evaluate import evaluated
+from elbax.cli.evaluate import evaluated, found_text
 from elbax.cli.named import load_own, own_of
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
@@ -18,13 +18,16 @@ from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate, sample_counts
 from elbax.evaluation.snr import NETWORKS, SNR, snr
 from elbax.models.config import PRESETS, ModelConfig
+from elbax.runs.chapter import joined
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
+from elbax.runs.read import read
 from elbax.spelling import parse
 from elbax.training.fit import FitResult, Progress
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 from elbax.training.records import Look, Monitor
+from elbax.training.setup import new_fleet
 
 _NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
@@ -71,11 +74,13 @@ def _method(options: o.Train) -> str:
     return f"{name}({', '.join(numbers + texts)})"
 
 
-def compare(options: o.Compare) -> Outcome:
+def compare(options: o.Compare, reporter: Reporter | None = None) -> Outcome:
     """Train a fleet, evaluate it, write the report."""
     sample_counts(options.evaluate.ks)
     folder = run_folder(options, "compare")
-    with Reporter() as reporter:
+    with reporter or Reporter() as reporter:
+        if options.launch.launch is not None:
+            return _compare_launched(options, folder, reporter)
         result = _fit(list(options.methods), options, folder, reporter)
         check_trained(result, folder)
         runs = load_own(folder, own_of(options.model))
@@ -84,6 +89,38 @@ def compare(options: o.Compare) -> Outcome:
         outcome = evaluated(runs, dataset, options.evaluate, reporter)
     lost = [filled(line) for line in trained_lines(result, folder) if "diverged" in line]
     return Outcome(_trained(result, folder) | outcome.content, "\n".join([outcome.text, *lost]))
+
+
+def _compare_launched(options: o.Compare, folder: Path, reporter: Reporter) -> Outcome:
+    """The same on an engine: a folder for each part, and the page of all in the one asked for."""
+    from elbax.cli.launching import compare_parts
+    from elbax.report.page import write_report
+
+    if options.run.overwrite:
+        raise InputError("expected --overwrite without --launch; got both. Choose another --out.")
+    _check_before_launch(options, folder)
+    folders = compare_parts(options, folder, reporter)
+    with reporter.during("drawing the report"):
+        page = write_report(*folders, out=folder)
+    found = joined({one.name: read(one) for one in folders}, prefixed=False)
+    assert found is not None, "all parts are evaluated alike"
+    text = f"{found_text(*found)}\n\nReport: {page}"
+    content = {"page": str(page), "folders": [str(one) for one in folders], "results": found[0]}
+    return Outcome(content, text)
+
+
+def _check_before_launch(options: o.Compare, folder: Path) -> None:
+    """Refuse here what every worker would refuse: methods, model and data that cannot be used."""
+    objectives = [parse(method) for method in options.methods]
+    model, dataset, _ = _setting(options, folder)
+    new_fleet(
+        objectives,
+        dataset,
+        model=model,
+        config=options.train,
+        seeds=options.seeds,
+        learning_rates=options.learning_rates or (None,),
+    )
 
 
 def _fit(

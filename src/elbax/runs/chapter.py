@@ -76,11 +76,11 @@ def together(named: Mapping[str, RunResults]) -> Chapter:
     shared = set.intersection(*(set(curves.held_out(one)) for one in named.values()))
     overlay = curves.overlay(dict(named), f"iwae_{max(shared)}" if shared else "bound")
     sections = [Section("overlay", "Learning curves of all folders", [overlay, found])]
-    joined = _joined(named)
+    all_of_them = joined(named)
     answer = "The folders were evaluated in different ways: evaluate them alike to compare them."
-    if joined is not None:
-        answer = comparison.answer(*joined)
-        table = comparison.comparison(*joined)
+    if all_of_them is not None:
+        answer = comparison.answer(*all_of_them)
+        table = comparison.comparison(*all_of_them)
         sections.insert(0, Section("comparison", "Comparison", [table]))
     return Chapter("together", "Together", answer, [], [], sections)
 
@@ -90,8 +90,16 @@ def _fingerprint(run_results: RunResults) -> str:
     return str(data.get("fingerprint") if isinstance(data, dict) else data)
 
 
-def _joined(named: Mapping[str, RunResults]) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """The results of all folders as those of one, if they are of the same evaluation."""
+def joined(
+    named: Mapping[str, RunResults], *, prefixed: bool = True
+) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """The results of all folders as those of one, if they are of the same evaluation.
+
+    Args:
+        named: the folders' results, by name.
+        prefixed: put the folder's name before those of its runs and methods; without it runs of
+            one method in several folders count as runs of that method.
+    """
     first = next(iter(named.values())).results
     settings = ("ks", "num_data", "seed")
     alike = all(
@@ -103,7 +111,7 @@ def _joined(named: Mapping[str, RunResults]) -> tuple[dict[str, Any], dict[str, 
     if not alike or len(arrays) < len(named):
         return None
     runs = [
-        run | {key: f"{name}: {run[key]}" for key in ("name", "method", "label")}
+        run | {key: f"{name}: {run[key]}" for key in ("name", "method", "label") if prefixed}
         for name, one in named.items()
         for run in one.results["runs"]
     ]

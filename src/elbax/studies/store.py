@@ -15,7 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from elbax._errors import CheckpointError, RunFailedError, StoppedError
+from elbax._errors import CheckpointError, InputError, RunFailedError, StoppedError
+from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate
@@ -25,7 +26,7 @@ from elbax.runs.load import Runs, load_runs, model_config_of, origin_of
 from elbax.runs.results import find_results, read_arrays, setting_of
 from elbax.studies.plan import PlannedRun, fleets, folder_name, with_starts
 from elbax.training import checkpoints, metrics
-from elbax.training.claims import FolderInUseError, claimed
+from elbax.training.claims import FolderInUseError, claimed, holder
 from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, fit
 from elbax.training.folder import newest_checkpoint
@@ -114,9 +115,13 @@ class FoundRun:
 class Store:
     """The runs under a folder.
 
-    Args:
+    Attributes:
         root: the folder; made when something is trained.
         data_dir: where data sets are looked for.
+
+    Args:
+        root: see there.
+        data_dir: see there.
         train: `elbax.fit`, or one that can be told to stop.
     """
 
@@ -129,14 +134,14 @@ class Store:
     ):
         self.root = root
         self._train = train
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._datasets: dict[str, Dataset] = {}
         self._fingerprints: dict[str, str] = {}
 
     def dataset(self, name: str) -> Dataset:
         """A data set by name, loaded once."""
         if name not in self._datasets:
-            self._datasets[name] = load_data(name, data_dir=self._data_dir)
+            self._datasets[name] = load_data(name, data_dir=self.data_dir)
             self._fingerprints[name] = self._datasets[name].fingerprint()
         return self._datasets[name]
 
@@ -151,15 +156,31 @@ class Store:
 
         Raises:
             StoppedError: the trainer was told to stop; what was trained is saved.
+            InputError: another version of elbax is at work in the folder.
         """
+        self.check_versions()
         while left := fleets(self.missing(runs)):
-            held = [reason for fleet in left if (reason := self._train_fleet(fleet, told))]
+            held = [reason for fleet in left if (reason := self.attempt(fleet, told))]
             if len(held) == len(left):
                 told(f"waiting: {held[0]}", 0.0)
                 time.sleep(_WAIT_SECONDS)
 
-    def _train_fleet(self, fleet: list[PlannedRun], told: Told) -> str:
-        """Train what is missing of a fleet, or say why that has to wait."""
+    def check_versions(self) -> None:
+        """Refuse to share the folder with another version of elbax that is at work in it.
+
+        Raises:
+            InputError: one is; a run that both had a hand in would be neither's.
+        """
+        for path in self.root.glob("*/.claim"):
+            by = holder(path.parent)
+            if by is not None and by.is_alive and by.elbax != __version__:
+                raise InputError(
+                    f"expected elbax {__version__} alone at work in '{self.root}'; got {by} with "
+                    f"elbax {by.elbax} too. Wait for it, take another folder, or the same version."
+                )
+
+    def attempt(self, fleet: Sequence[PlannedRun], told: Told) -> str:
+        """Train what is missing of a fleet, or say why that has to wait; "" when it is done."""
         if fleet[0].start is not None and self.missing([run.start for run in fleet if run.start]):
             return "runs to start from are not trained yet"
         held = ""
@@ -170,6 +191,17 @@ class Store:
         for members in fleets(rest):
             held = self._fit(self._new_folder(members), members, told) or held
         return held
+
+    def place(self, members: Sequence[PlannedRun]) -> Path:
+        """The folder that holds the first of some runs, or where they would be trained."""
+        return self._place(members[0]) or self._new_folder(members)
+
+    def is_evaluated(self, run: PlannedRun, budget: Budget) -> bool:
+        """Whether a run has been evaluated under a budget, and trained before that."""
+        folder = self._place(run)
+        if folder is None or not self._is_finished(folder):
+            return False
+        return find_results(folder, self._setting(run, budget)) is not None
 
     def evaluate(self, runs: Sequence[PlannedRun], budget: Budget, told: Told) -> list[FoundRun]:
         """Every run with its evaluation, in order; folders evaluated before are not again."""
@@ -187,12 +219,11 @@ class Store:
         self, folder: Path, run: PlannedRun, budget: Budget, told: Told
     ) -> tuple[dict[str, Any], Path]:
         """The results of a folder under a budget, and the file with their arrays."""
-        dataset = self.dataset(run.data)
-        num_data = min(budget.num_data or len(dataset.test), len(dataset.test))
-        wanted = setting_of(budget.ks, num_data, budget.seed)
+        dataset, wanted = self.dataset(run.data), self._setting(run, budget)
         while (found := find_results(folder, wanted)) is None:
             try:
-                with claimed(folder):
+                with claimed(folder) as claim:
+                    claim.tell(doing="evaluating")
                     # Another process may have done it while this one asked for the folder.
                     if find_results(folder, wanted) is None:
                         self._evaluate_now(folder, dataset, wanted, told)
@@ -200,6 +231,12 @@ class Store:
                 told(f"waiting: {error}", 0.0)
                 time.sleep(_WAIT_SECONDS)
         return found
+
+    def _setting(self, run: PlannedRun, budget: Budget) -> dict[str, Any]:
+        """How results.json says that a run was evaluated under a budget."""
+        num_test = len(self.dataset(run.data).test)
+        num_data = min(budget.num_data or num_test, num_test)
+        return setting_of(budget.ks, num_data, budget.seed)
 
     @staticmethod
     def _evaluate_now(folder: Path, dataset: Dataset, wanted: dict[str, Any], told: Told) -> None:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,23 @@ from elbax.training.state import status_of
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, told after every chunk of steps."""
+    """Where training stands, told after every chunk of steps.
+
+    Attributes:
+        epoch: epochs done.
+        epochs: epochs in all.
+        step: steps done.
+        num_steps: steps in all.
+        seconds: since `fit` was called.
+        left: seconds that the rest takes at the speed so far; None before that is known.
+    """
 
     epoch: int
     epochs: int
     step: int
     num_steps: int
     seconds: float
+    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,8 +209,10 @@ def _opened(directory, identity, resume: bool, overwrite: bool) -> Iterator[RunF
     if directory is None:
         yield None
         return
-    with claimed(Path(directory)):
-        yield RunFolder(Path(directory), identity, resume=resume, overwrite=overwrite)
+    path = Path(directory)
+    with claimed(path) as claim:
+        claim.tell(doing="compiling")
+        yield RunFolder(path, identity, resume=resume, overwrite=overwrite, claim=claim)
 
 
 class _Loop:
@@ -225,6 +237,7 @@ class _Loop:
         self._per_epoch = fleet.program.steps_per_epoch(len(fleet.images))
         self.num_steps = self._epochs * self._per_epoch
         self.step = self._saved = int(fleet.states[0].step)
+        self._timed: tuple[int, float] | None = None  # step and time when all was compiled
 
     def train(self, monitor: Monitor | None, every: int, checkpoint_seconds: float) -> list[dict]:
         """Train to the end, or until told to stop; returns the epochs' records."""
@@ -258,9 +271,20 @@ class _Loop:
         self._fleet.advance(taken)
         self.step += taken
         seconds = time.perf_counter() - begun
-        if self._progress is not None:
-            elapsed = time.perf_counter() - self._started
-            self._progress(Progress(epoch, self._epochs, self.step, self.num_steps, elapsed))
+        self._tell(epoch)
         # A chunk that compiled says nothing about speed.
         if compiled == self._fleet.num_compilations:
             self._chunk = max(1, math.ceil(taken / max(seconds, 1e-3)))
+
+    def _tell(self, epoch: int) -> None:
+        """Say where training stands: to the caller, and to those who look at the folder."""
+        elapsed = time.perf_counter() - self._started
+        if self._timed is None:
+            self._timed = self.step, elapsed
+        taken, seconds = self.step - self._timed[0], elapsed - self._timed[1]
+        left = (self.num_steps - self.step) * seconds / taken if taken else None
+        now = Progress(epoch, self._epochs, self.step, self.num_steps, elapsed, left)
+        if self._folder is not None:
+            self._folder.tell(doing="training", **asdict(now))
+        if self._progress is not None:
+            self._progress(now)

@@ -13,6 +13,7 @@ from elbax._files import json_bytes, remove_parts, write_atomically
 from elbax._reading import UnreadableError, read_json
 from elbax._types import PyTree
 from elbax.training import checkpoints, metrics
+from elbax.training.claims import Claim
 from elbax.training.environment import changes, environment
 from elbax.training.recorded import (
     Begun,
@@ -40,9 +41,16 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool = False
+        self,
+        path: Path,
+        config: dict[str, Any],
+        *,
+        resume: bool,
+        overwrite: bool = False,
+        claim: Claim | None = None,
     ):
         self.path = path
+        self._claim = claim
         self.identity = identity_of(config)
         self._config = config
         self._opened = time.perf_counter()
@@ -186,8 +194,22 @@ class RunFolder:
         }
         write_atomically(self._account_path, json_bytes(account))
 
+    def tell(self, **told: Any) -> None:
+        """Say where training stands, for those who look from elsewhere."""
+        if self._claim is not None:
+            self._claim.tell(**told)
+
+    def _check_claim(self) -> None:
+        if self._claim is not None:
+            self._claim.check()
+
     def append_metrics(self, records: Sequence[dict[str, Any]]) -> None:
-        """Add one line per record; numbers that are not finite become null."""
+        """Add one line per record; numbers that are not finite become null.
+
+        Raises:
+            FolderInUseError: somebody else has taken the folder over.
+        """
+        self._check_claim()
         metrics.append(self._metrics_path, records)
 
     def checkpoint(self, states: Sequence[PyTree], num_compilations: int = 0) -> None:
@@ -195,7 +217,9 @@ class RunFolder:
 
         Raises:
             OutputError: the folder is gone, or cannot be written; older checkpoints are whole.
+            FolderInUseError: somebody else has taken the folder over.
         """
+        self._check_claim()
         if not self._config_path.exists():
             raise OutputError(metrics.GONE.format(self._config_path))
         name = f"step-{int(states[0].step):010d}.safetensors"

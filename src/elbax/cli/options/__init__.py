@@ -1,6 +1,7 @@
 """Every command's options, one sentence each. Free of JAX, so that `--help` is instant."""
 
 from elbax.cli.options.data import DataFetch, DataInfo, DataList
+from elbax.cli.options.launch import LaunchOptions, Status
 from elbax.cli.options.looking import Evaluate, Export, Plot, Report, Sample, Snr
 from elbax.cli.options.reproduce import Reproduce
 from elbax.cli.options.shared import (
@@ -24,6 +25,7 @@ __all__ = [
     "Evaluate",
     "EvaluateOptions",
     "Export",
+    "LaunchOptions",
     "ModelOptions",
     "Plot",
     "Report",
@@ -31,6 +33,7 @@ __all__ = [
     "RunOptions",
     "Sample",
     "Snr",
+    "Status",
     "Train",
 ]
 
@@ -42,6 +45,7 @@ COMMANDS: dict[str, type[Checked]] = {
     "sample": Sample,
     "snr": Snr,
     "reproduce": Reproduce,
+    "status": Status,
     "report": Report,
     "plot": Plot,
     "export": Export,

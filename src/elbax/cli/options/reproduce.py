@@ -1,10 +1,11 @@
 """The options of `elbax reproduce`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import tyro
 
+from elbax.cli.options.launch import LaunchOptions
 from elbax.cli.options.shared import DataDirOptions, OutputOptions
 
 
@@ -41,3 +42,4 @@ class Reproduce(DataDirOptions, OutputOptions):
     """Folder of the runs, and of one folder with study.json, figures and page per study."""
     dry_run: bool = False
     """Only say what would be trained, and about how long it would take here."""
+    launch: LaunchOptions = field(default_factory=LaunchOptions)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from elbax.cli.options.launch import LaunchOptions
 from elbax.cli.options.shared import (
     Checked,
     DataOptions,
@@ -72,7 +73,8 @@ class Train(ObjectiveOptions):
 class Compare(Checked):
     """Train several methods with several seeds, evaluate them, print the table.
 
-    All runs train as one fleet: they share one compiled program.
+    All runs train as one fleet: they share one compiled program. With --launch they are shared out
+    among workers, each with a folder of its own below the one given by --out.
 
     Example: elbax compare --methods "vae(64)" "iwae(64)" "miwae(8,8)" --seeds 0 1 2
     """
@@ -97,4 +99,5 @@ class Compare(Checked):
     model: ModelOptions = field(default_factory=ModelOptions)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    launch: LaunchOptions = field(default_factory=LaunchOptions)
     run: RunOptions = field(default_factory=RunOptions)

@@ -1,0 +1,142 @@
+"""Jobs of SLURM, by submitit: in arrays, and queued again where a limit or preemption cuts them."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import submitit
+from submitit.helpers import DelayedSubmission
+
+from elbax._errors import InputError
+from elbax.launch.engines import Slurm
+
+_GATHER_SECONDS = 1.0  # what is submitted within it becomes one array
+_LOOK_SECONDS = 2.0  # between two looks at the jobs
+_MOST_LIMITS = 1000  # times that a job may reach its time limit and go on
+
+
+class Again:
+    """A function as a job calls it; it is called again after a preemption or a time limit."""
+
+    def __init__(self, fn: Callable[..., Any]):
+        self.fn = fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, as the worker that SLURM's environment names."""
+        job = submitit.JobEnvironment()
+        os.environ["ELBAX_WORKER"] = f"job {job.job_id}"
+        return self.fn(*args, **kwargs)
+
+    def checkpoint(self, *args: Any, **kwargs: Any) -> DelayedSubmission:
+        """What is queued in place of a job that has to leave: the same, which resumes."""
+        return DelayedSubmission(Again(self.fn), *args, **kwargs)
+
+
+class Jobs(Executor):
+    """An executor whose work are jobs.
+
+    What is submitted at about the same time becomes one job array. A job that is preempted or
+    reaches its time limit is queued again by submitit, and goes on from its last checkpoint.
+
+    Args:
+        asked: what each job asks SLURM for.
+        logs: folder for submitit's files and the jobs' output, seen by every node.
+        parallelism: most jobs of an array that run at a time.
+        cluster: "slurm"; or "local", processes under the same protocol, for trying it out.
+    """
+
+    def __init__(self, asked: Slurm, logs: str, parallelism: int, *, cluster: str = "slurm"):
+        try:
+            self._executor = submitit.AutoExecutor(
+                folder=f"{logs}/%j", cluster=cluster, slurm_max_num_timeout=_MOST_LIMITS
+            )
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(
+                f"cannot reach SLURM from here ({error}); run this on a machine where sbatch works."
+            ) from error
+        self._executor.update_parameters(**_parameters(asked, parallelism))
+        self._new: list[tuple[Future, Callable[..., Any], tuple, dict]] = []
+        self._jobs: list[tuple[Future, submitit.Job]] = []
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Queue a call; its future raises submitit's `UncompletedJobError` where the job died."""
+        future: Future = Future()
+        with self._lock:
+            self._new.append((future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the jobs, or cancel them: what they saved is whole."""
+        while wait and not cancel_futures and (self._new or self._jobs):
+            time.sleep(_LOOK_SECONDS)
+        self._ended.set()
+        self._thread.join()
+        for _, job in self._jobs:
+            if not job.done():
+                with contextlib.suppress(Exception):  # the scheduler may be what has gone
+                    job.cancel(check=False)
+
+    def _watch(self) -> None:
+        """In a thread: submit what was gathered, and hand on what has ended."""
+        while not self._ended.wait(_GATHER_SECONDS if self._new else _LOOK_SECONDS / 2):
+            self._submit()
+            left = []
+            for future, job in self._jobs:
+                if job.done():
+                    _hand_on(future, job)
+                else:
+                    left.append((future, job))
+            self._jobs = left
+
+    def _submit(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+        new = [one for one in new if one[0].set_running_or_notify_cancel()]
+        if not new:
+            return
+        try:
+            with self._executor.batch():
+                jobs = [self._executor.submit(Again(fn), *a, **k) for _, fn, a, k in new]
+        except Exception as error:  # noqa: BLE001 (whatever sbatch or submitit makes of it)
+            for future, *_ in new:
+                future.set_exception(_refused(error))
+            return
+        self._jobs += [(one[0], job) for one, job in zip(new, jobs, strict=True)]
+
+
+def _parameters(asked: Slurm, parallelism: int) -> dict[str, Any]:
+    """What submitit is told."""
+    parameters = {
+        "name": "elbax",
+        "timeout_min": asked.minutes,
+        "cpus_per_task": asked.cores,
+        "mem_gb": asked.memory,
+        "gpus_per_node": asked.gpus,
+        "slurm_partition": asked.partition,
+        "slurm_account": asked.account,
+        "slurm_array_parallelism": parallelism,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _hand_on(future: Future, job: submitit.Job) -> None:
+    try:
+        future.set_result(job.result())
+    except Exception as error:  # noqa: BLE001 (it is the caller's to tell them apart)
+        future.set_exception(error)
+
+
+def _refused(error: Exception) -> InputError:
+    """Why no job could be queued, in a sentence."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return InputError(
+        f"SLURM does not take the jobs ({said[:300]}); check --partition, --account and what they "
+        "ask for against `sinfo`."
+    )
