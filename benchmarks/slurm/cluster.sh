@@ -4,10 +4,10 @@
 #     eval "$(benchmarks/slurm/cluster.sh start)"    # installs what is missing; sets SLURM_CONF
 #     benchmarks/slurm/cluster.sh stop               # ends its jobs and daemons, removes its folder
 #
-# Both may be said twice. Everything lies in one folder, $ELBAX_SLURM_DIR (default
-# /run/elbax-slurm): configuration, munge key, sockets, states, logs; /etc is left alone. Four CPUs
-# are declared whatever the machine has, so that an array of four runs at once. There is no
-# slurmdbd: `sacct` says so, and a job's state is asked of `squeue` or `scontrol show job`.
+# Both may be said twice; a daemon that died is started again. Everything lies in one folder,
+# $ELBAX_SLURM_DIR (default /run/elbax-slurm): configuration, munge key, sockets, states, logs; /etc
+# is left alone. Four CPUs are declared whatever the machine has, so that an array of four runs at
+# once. There is no slurmdbd, so `sacct` fails; ask `squeue --states=all` for a job's state.
 set -euo pipefail
 
 home=${ELBAX_SLURM_DIR:-/run/elbax-slurm}
@@ -78,17 +78,17 @@ alive() { # the daemon whose process id is in $home/$1.pid
     [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
 }
 
-launch() { # daemon, then the words that start it in the background
+launch() { # a daemon, then the words that start it in the background
     alive "$1" && return
-    "${@:2}" >&2 || fail "$1 did not start; see $home/$1.log"
+    # A daemon that kept the lock of this script open would hold it for good.
+    "${@:2}" >&2 9>&- || fail "$1 did not start; see $home/$1.log"
 }
 
-idle_node() {
+node_is_up() {
     sinfo --noheader --format=%t 2>/dev/null | grep -qE '^(idle|mix|alloc)$'
 }
 
 start() {
-    [ "$(id -u)" = 0 ] || fail "expected root, who may run jobs as a node; got $(id -un)."
     install_missing
     [ -f "$SLURM_CONF" ] || configure
     launch munged munged --key-file="$home/munge.key" --socket="$home/munge.socket" \
@@ -96,7 +96,7 @@ start() {
     launch slurmctld slurmctld
     launch slurmd slurmd
     for _ in $(seq 60); do
-        if idle_node; then
+        if node_is_up; then
             echo "export SLURM_CONF=$SLURM_CONF"
             return
         fi
@@ -132,6 +132,10 @@ stop() {
 }
 
 case ${1:-} in
-start | stop) "$1" ;;
+start | stop) ;;
 *) fail "expected start or stop; got '${1:-}'." ;;
 esac
+[ "$(id -u)" = 0 ] || fail "expected root, as whom a node starts jobs; got $(id -un)."
+exec 9>"$home.lock"
+flock 9
+"$1"
