@@ -75,7 +75,9 @@ CONF
 alive() { # the daemon whose process id is in $home/$1.pid
     local pid
     pid=$(cat "$home/$1.pid" 2>/dev/null) || return 1
-    [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
+    # Nobody may be there to reap one that was killed; it keeps its name as a zombie.
+    grep -q "^Name:[[:space:]]*$1\$" "/proc/$pid/status" 2>/dev/null &&
+        ! grep -q '^State:[[:space:]]*Z' "/proc/$pid/status"
 }
 
 launch() { # a daemon, then the words that start it in the background
