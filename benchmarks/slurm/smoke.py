@@ -21,33 +21,7 @@ from pathlib import Path
 import submitit
 from submitit.slurm.slurm import SlurmInfoWatcher
 
-
-class SqueueWatcher(SlurmInfoWatcher):
-    """States of this user's jobs as `squeue` has them, which needs no accounting.
-
-    A job that SLURM has forgotten (MinJobAge after its end, 300 seconds by default) is `GONE`.
-    Done is what cannot go on: `squeue` knows more states of the living (CONFIGURING, SUSPENDED)
-    than submitit does, which would call those done.
-    """
-
-    ENDS = frozenset(
-        "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED GONE NODE_FAIL OUT_OF_MEMORY TIMEOUT".split()
-    )
-
-    def is_done(self, job_id, mode="standard"):
-        return self.get_state(job_id, mode=mode) in self.ENDS
-
-    def _make_command(self):
-        if not self._registered - self._finished:
-            return None
-        return ["squeue", "--me", "--array", "--noheader", "--states=all", "--format=%i|%T|%N"]
-
-    def read_info(self, string):
-        """Of all registered jobs, so that a missing one counts as gone."""
-        words = string.decode() if isinstance(string, bytes) else string
-        rows = (line.strip().split("|") for line in words.splitlines())
-        known = {name: {"JobID": name, "State": s, "NodeList": node} for name, s, node in rows}
-        return {name: known.get(name, {"State": "GONE"}) for name in self._registered}
+from elbax.launch.slurm import Squeue
 
 
 class Counting:
@@ -286,7 +260,7 @@ def main() -> int:
     wanted = parser.parse_args()
     folder = wanted.folder.resolve()
     folder.mkdir(parents=True)
-    smoke = Smoke(folder, None if wanted.sacct else SqueueWatcher(delay_s=30))
+    smoke = Smoke(folder, None if wanted.sacct else Squeue(delay_s=30))
     for name in wanted.only.split(","):
         begun = time.time()
         found = getattr(smoke, name)()

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 
 import submitit
 from submitit.helpers import DelayedSubmission
+from submitit.slurm.slurm import SlurmInfoWatcher
 
 from elbax._errors import InputError
 from elbax.launch.engines import Slurm
@@ -17,6 +20,35 @@ from elbax.launch.engines import Slurm
 _GATHER_SECONDS = 1.0  # what is submitted within it becomes one array
 _LOOK_SECONDS = 2.0  # between two looks at the jobs
 _MOST_LIMITS = 1000  # times that a job may reach its time limit and go on
+_ANSWER_SECONDS = 20.0  # in which the scheduler has to answer
+_WARNING_SECONDS = 90  # before a time limit, in which a job is queued again
+_ENDS = frozenset(
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED GONE NODE_FAIL OUT_OF_MEMORY TIMEOUT".split()
+)
+
+
+class Squeue(SlurmInfoWatcher):
+    """States of jobs as `squeue` has them, which unlike submitit's `sacct` needs no accounting.
+
+    A job that SLURM has forgotten, minutes after its end, is `GONE`. Done is what cannot go on:
+    states of the living that submitit does not know (CONFIGURING, SUSPENDED) are none of its ends.
+    """
+
+    def is_done(self, job_id: str, mode: str = "standard") -> bool:
+        """Whether a job has ended, however that was."""
+        return self.get_state(job_id, mode=mode) in _ENDS
+
+    def _make_command(self) -> list[str] | None:
+        if not self._registered - self._finished:
+            return None
+        return ["squeue", "--me", "--array", "--noheader", "--states=all", "--format=%i|%T|%N"]
+
+    def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
+        """The states of all registered jobs: one that is not listed is gone."""
+        words = string.decode() if isinstance(string, bytes) else string
+        rows = (line.strip().split("|") for line in words.splitlines())
+        known = {name: {"JobID": name, "State": state, "NodeList": at} for name, state, at in rows}
+        return {name: known.get(name, {"State": "GONE"}) for name in self._registered}
 
 
 class Again:
@@ -47,17 +79,18 @@ class Jobs(Executor):
         logs: folder for submitit's files and the jobs' output, seen by every node.
         parallelism: most jobs of an array that run at a time.
         cluster: "slurm"; or "local", processes under the same protocol, for trying it out.
+
+    Raises:
+        InputError: SLURM cannot be reached, or would never run such jobs; nothing is queued.
     """
 
     def __init__(self, asked: Slurm, logs: str, parallelism: int, *, cluster: str = "slurm"):
-        try:
-            self._executor = submitit.AutoExecutor(
-                folder=f"{logs}/%j", cluster=cluster, slurm_max_num_timeout=_MOST_LIMITS
-            )
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(
-                f"cannot reach SLURM from here ({error}); run this on a machine where sbatch works."
-            ) from error
+        if cluster == "slurm":
+            _check(asked)
+        self._watcher = Squeue() if cluster == "slurm" else None
+        self._executor = submitit.AutoExecutor(
+            folder=f"{logs}/%j", cluster=cluster, slurm_max_num_timeout=_MOST_LIMITS
+        )
         self._executor.update_parameters(**_parameters(asked, parallelism))
         self._new: list[tuple[Future, Callable[..., Any], tuple, dict]] = []
         self._jobs: list[tuple[Future, submitit.Job]] = []
@@ -108,6 +141,10 @@ class Jobs(Executor):
             for future, *_ in new:
                 future.set_exception(_refused(error))
             return
+        for job in jobs:
+            if self._watcher is not None:
+                job.watcher = self._watcher
+                self._watcher.register_job(job.job_id)
         self._jobs += [(one[0], job) for one, job in zip(new, jobs, strict=True)]
 
 
@@ -122,6 +159,8 @@ def _parameters(asked: Slurm, parallelism: int) -> dict[str, Any]:
         "slurm_partition": asked.partition,
         "slurm_account": asked.account,
         "slurm_array_parallelism": parallelism,
+        # Not more than a third of a short job, which would else be queued again at once.
+        "slurm_signal_delay_s": min(_WARNING_SECONDS, 20 * asked.minutes),
     }
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -133,10 +172,42 @@ def _hand_on(future: Future, job: submitit.Job) -> None:
         future.set_exception(error)
 
 
-def _refused(error: Exception) -> InputError:
+def _check(asked: Slurm) -> None:
+    """Refuse before anything is written what SLURM would refuse, or never run."""
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise InputError(
+            "expected SLURM's sbatch and srun on this machine; found none. Run this on a login "
+            "node of the cluster, or take --launch local."
+        )
+    if said := _complaint(["scontrol", "ping"]):
+        raise InputError(
+            f"cannot reach the scheduler of SLURM (scontrol ping: {said}); check that slurmctld "
+            "runs, and SLURM_CONF."
+        )
+    words = ["--time", str(asked.minutes), "--cpus-per-task", str(asked.cores)]
+    words += ["--partition", asked.partition] if asked.partition is not None else []
+    words += ["--account", asked.account] if asked.account is not None else []
+    words += ["--mem", f"{asked.memory}G"] if asked.memory is not None else []
+    words += ["--gpus-per-node", str(asked.gpus)] if asked.gpus is not None else []
+    if said := _complaint(["sbatch", "--test-only", *words, "--wrap", "true"]):
+        raise _refused(said)
+
+
+def _complaint(words: list[str]) -> str:
+    """What a command of SLURM says where it fails; "" where it does not."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_ANSWER_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"no answer in {_ANSWER_SECONDS:.0f} s"
+    if done.returncode == 0:
+        return ""
+    return " ".join((done.stderr or done.stdout).split())[:300] or f"exit code {done.returncode}"
+
+
+def _refused(said: object) -> InputError:
     """Why no job could be queued, in a sentence."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(said).split())[:300] or type(said).__name__
     return InputError(
-        f"SLURM does not take the jobs ({said[:300]}); check --partition, --account and what they "
-        "ask for against `sinfo`."
+        f"SLURM does not take such jobs ({text}); check --partition, --account and what they ask "
+        "for against `sinfo`."
     )
