@@ -1,15 +1,19 @@
 """`--launch`: the same runs and the same numbers as in one process, whoever trains them."""
 
+import contextlib
 import json
+import math
 
 import msgspec
 import pytest
 
+from elbax._errors import RunFailedError
 from elbax.cli import launching
 from elbax.cli import options as o
 from elbax.cli.main import main
 from elbax.launch.work import perform
-from elbax.runs.evaluate import evaluate_runs
+from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.study import chosen
 
 from ..launch.test_work import Inline
 
@@ -17,17 +21,6 @@ TINY = ["--hidden", "4", "--latents", "2", "--epochs", "2", "--batch-size", "400
 METHODS = ["--methods", "vae(4)", "iwae(4)", "--seeds", "0", "1"]
 EVALUATED = ["--ks", "1", "8", "--num-data", "20", "--json"]
 LAUNCHED = ["--launch", "local", "--runs-per-job", "2"]
-
-
-class Recorder:
-    """`evaluate_runs`, which remembers of what."""
-
-    def __init__(self):
-        self.folders = []
-
-    def __call__(self, runs, *arguments, **options):
-        self.folders.append(runs.path)
-        return evaluate_runs(runs, *arguments, **options)
 
 
 @pytest.fixture
@@ -61,17 +54,30 @@ def test_compare_shares_out_its_methods_and_finds_the_same(tmp_path, capsys, inl
     assert again["runs"] == launched["results"]["runs"]
 
 
-def test_reproduce_trains_and_evaluates_on_workers(tmp_path, capsys, inline, monkeypatch):
-    def refused(*arguments, **options):
-        raise AssertionError("trained by the command itself")
+def test_reproduce_hands_its_runs_to_the_engine_before_it_concludes(tmp_path, capsys, monkeypatch):
+    handed, opened = [], []
 
-    monkeypatch.setattr("elbax.cli.reproduce.fit_heeding_signals", refused)
-    monkeypatch.setattr("elbax.studies.store.evaluate_runs", evaluated_by := Recorder())
-    words = ["reproduce", "log-expectation", "--epochs", "2", "--num-data", "10", "--seeds", "0"]
-    assert main([*words, *LAUNCHED, "--out", str(tmp_path), "--json"]) == 0
-    [study] = json.loads(capsys.readouterr().out)["studies"]
-    assert inline.calls == len(evaluated_by.folders) > 0
-    assert all(run["status"] == "ok" for run in study["runs"])
+    def train_on(executor, runs, store, budget, *, most, watch):
+        handed.append((executor, [run.name for run in runs], budget, most))
+        watch([])
+        raise RunFailedError("a node burns")
+
+    @contextlib.contextmanager
+    def engine(name, **options):
+        opened.append((name, options["workers"], options["logs"]))
+        yield "executor"
+
+    monkeypatch.setattr("elbax.studies.launched.train_on", train_on)
+    monkeypatch.setattr("elbax.cli.launching.engine", engine)
+    words = ["reproduce", "log-expectation", "--epochs", "2", "--seeds", "0", "--out"]
+    assert main([*words, str(tmp_path / "out"), "--launch", "local", "--workers", "3"]) == 1
+    assert "elbax: a node burns" in capsys.readouterr().err
+    assert opened == [("local", 3, str(tmp_path / "out" / "launch"))]
+    study = STUDIES["log-expectation"]
+    preset = chosen(study, "quick", epochs=2, seeds=(0,))
+    names = [run.name for run in study.runs(preset)]
+    assert handed == [("executor", names, preset.budget, math.ceil(len(names) / 3))]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
