@@ -19,7 +19,7 @@ PAGES = sorted(
     if not {"_build", ".venv"} & set(path.parts)
 )
 WITH_SUBCOMMANDS = {"data", "snr"}
-WITH_PYTHON = [page for page in PAGES if page.startswith("guides/own-")]
+WITH_PYTHON = [page for page in PAGES if page.startswith(("guides/own-", "guides/logging"))]
 
 
 def python_of(page: str) -> list[str]:

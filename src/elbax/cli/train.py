@@ -12,7 +12,7 @@ from elbax.cli.evaluate import evaluated, found_text
 from elbax.cli.named import load_own, own_of
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
-from elbax.cli.training import check_trained, run_folder, train_in, trained_lines
+from elbax.cli.training import check_trained, logging_to, run_folder, train_in, trained_lines
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
 from elbax.evaluation.likelihood import evaluate, sample_counts
@@ -22,6 +22,7 @@ from elbax.runs.chapter import joined
 from elbax.runs.data import as_begun, refuse_overlap
 from elbax.runs.load import load_data_of, model_config_of, origin_of
 from elbax.runs.read import read
+from elbax.sinks.sinks import Sinks
 from elbax.spelling import parse
 from elbax.training.fit import FitResult, Progress
 from elbax.training.origin import Origin
@@ -42,8 +43,8 @@ def train(options: o.Train) -> Outcome:
     """Train one method."""
     method = _method(options)
     folder = run_folder(options, method)
-    with Reporter() as reporter:
-        result = _fit([method], options, folder, reporter)
+    with Reporter() as reporter, logging_to(options.run.log) as sinks:
+        result = _fit([method], options, folder, reporter, sinks)
     check_trained(result, folder)
     model = options.model.model
     own = f" --model {model}" if ":" in model else ""  # a folder does not say what code to run
@@ -78,15 +79,17 @@ def compare(options: o.Compare, reporter: Reporter | None = None) -> Outcome:
     """Train a fleet, evaluate it, write the report."""
     sample_counts(options.evaluate.ks)
     folder = run_folder(options, "compare")
-    with reporter or Reporter() as reporter:
-        if options.launch.launch is not None:
+    if options.launch.launch is not None:
+        with reporter or Reporter() as reporter:
             return _compare_launched(options, folder, reporter)
-        result = _fit(list(options.methods), options, folder, reporter)
+    with reporter or Reporter() as reporter, logging_to(options.run.log) as sinks:
+        result = _fit(list(options.methods), options, folder, reporter, sinks)
         check_trained(result, folder)
         runs = load_own(folder, own_of(options.model))
         # By the path given, as the one in config.json may be that of before a move.
         dataset = load_data_of(runs, data=options.data.data, data_dir=options.data.data_dir)
         outcome = evaluated(runs, dataset, options.evaluate, reporter)
+        sinks.artifact(folder / "results.json")
     lost = [filled(line) for line in trained_lines(result, folder) if "diverged" in line]
     return Outcome(_trained(result, folder) | outcome.content, "\n".join([outcome.text, *lost]))
 
@@ -124,7 +127,11 @@ def _check_before_launch(options: o.Compare, folder: Path) -> None:
 
 
 def _fit(
-    methods: list[str], options: o.Train | o.Compare, folder: Path, reporter: Reporter
+    methods: list[str],
+    options: o.Train | o.Compare,
+    folder: Path,
+    reporter: Reporter,
+    sinks: Sinks,
 ) -> FitResult:
     objectives = [parse(method) for method in methods]
     model, dataset, origin = _setting(options, folder)
@@ -152,6 +159,7 @@ def _fit(
         overwrite=options.run.overwrite,
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
+        log=sinks,
         progress=told,
         compiling=lambda: reporter.update("compiling", 0.0, fleet),
         checkpoint_seconds=options.run.checkpoint_seconds,

@@ -2,14 +2,16 @@
 
 import contextlib
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from elbax._errors import InputError, RunFailedError, StoppedError
 from elbax.cli import options as o
 from elbax.cli.signals import SIGNALS
+from elbax.sinks.sinks import Sinks
 from elbax.training import metrics
 from elbax.training.fit import FitResult, Progress, fit
 
@@ -34,6 +36,19 @@ def run_folder(options: o.Train | o.Compare, name: str) -> Path:
     words = re.findall(r"[a-z0-9.]+", name.lower().replace("=", ""))
     new = Path("runs") / "-".join([time.strftime("%Y-%m-%d-%H%M%S"), *words])
     return new if not new.exists() else new.with_name(f"{new.name}-{time.time_ns() % 10**9}")
+
+
+@contextlib.contextmanager
+def logging_to(names: str | None) -> Iterator[Sinks]:
+    """The sinks of --log, open until the command has nothing more to tell them.
+
+    Tools that print do so on stderr meanwhile, as stdout is for what the command found.
+    """
+    sinks = Sinks(names or (), keep_open=True)
+    quiet = contextlib.redirect_stdout(sys.stderr) if sinks else contextlib.nullcontext()
+    with quiet, sinks:
+        yield sinks
+        sinks.close()
 
 
 def train_in(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
+from elbax.sinks.ending import tell_end
+from elbax.sinks.pictures import shown
+from elbax.sinks.sinks import Log, Sinks, as_sinks
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig, listed
 from elbax.training.fleet import Fleet
@@ -22,7 +26,7 @@ from elbax.training.folder import RunFolder
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 from elbax.training.records import Monitor, check_monitor, epoch_records
-from elbax.training.setup import AnyModel, Objectives, new_fleet
+from elbax.training.setup import AnyModel, Objectives, as_dataset, new_fleet
 from elbax.training.state import status_of
 
 
@@ -103,6 +107,7 @@ def fit(
     overwrite: bool = False,
     monitor: Monitor | None = None,
     monitor_every: int = 1,
+    log: Log = (),
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     checkpoint_seconds: float = 30.0,
@@ -133,6 +138,9 @@ def fit(
             `.epoch`, `.metrics`), numbers by name; they are added to the epoch's record. None
             adds nothing. A run that has diverged is not looked at.
         monitor_every: epochs between two looks, >= 1; the last epoch always has one.
+        log: where metrics go beside metrics.jsonl: names of tensorboard, wandb, mlflow and trackio
+            ("tensorboard,wandb", or a list), sinks of your own, or both. They change no bit of a
+            run and never stop it.
         progress: told where training stands, about once a second.
         stop: asked as often; once it says yes, the runs are saved where they stand, in the middle
             of an epoch too, and `fit` returns.
@@ -156,6 +164,7 @@ def fit(
     started = time.perf_counter()
     check_count("monitor_every", monitor_every)
     check_monitor(monitor)
+    sinks = as_sinks(log)
     if resume and directory is not None:
         model, data = _as_begun(model, data, Path(directory))
     runs, fleet, identity = new_fleet(
@@ -170,20 +179,33 @@ def fit(
     )
     if resume and overwrite:
         raise InputError("expected one of resume and overwrite; got both.")
-    with _opened(directory, identity, resume, overwrite) as folder:
+    with _opened(directory, identity, resume, overwrite) as folder, sinks:
         if folder is not None and (states := folder.restore(fleet.states[0])):
             fleet.states = states
-        loop = _Loop(runs, fleet, folder, progress, stop or (lambda: False), started)
+        loop = _Loop(runs, fleet, folder, progress, stop or (lambda: False), started, sinks)
+        if folder is None:
+            sinks.start(identity, None, loop.step)
+        else:
+            sinks.start(identity, folder.path, loop.step, folder.records)
         metrics = loop.train(monitor, monitor_every, checkpoint_seconds)
-    return FitResult(
-        runs=runs,
-        models=tuple(fleet.model(i) for i in range(len(runs))),
-        status=tuple(status_of(state.status) for state in fleet.states),
-        metrics=tuple(metrics),
-        seconds=time.perf_counter() - started,
-        num_compilations=fleet.num_compilations,
-        finished=loop.step == loop.num_steps,
-    )
+        result = FitResult(
+            runs=runs,
+            models=tuple(fleet.model(i) for i in range(len(runs))),
+            status=tuple(status_of(state.status) for state in fleet.states),
+            metrics=tuple(metrics),
+            seconds=time.perf_counter() - started,
+            num_compilations=fleet.num_compilations,
+            finished=loop.step == loop.num_steps,
+        )
+        if sinks:
+            ended = {run.name: at for run, at in zip(runs, result.status, strict=True)}
+            if not result.finished:
+                sinks.ended(dict.fromkeys(ended, "stopped"))
+            else:
+                show = partial(shown, as_dataset(data), binary=fleet.program.dynamic)
+                place = folder and folder.path
+                tell_end(sinks, ended, result.models, loop.step, show if metrics else None, place)
+    return result
 
 
 def _as_begun(model, data, path: Path):
@@ -229,7 +251,9 @@ class _Loop:
         progress: Callable[[Progress], None] | None,
         stop: Callable[[], bool],
         started: float,
+        sinks: Sinks,
     ):
+        self._sinks = sinks
         self._runs, self._fleet, self._folder = runs, fleet, folder
         self._progress, self._stop, self._started = progress, stop, started
         self._chunk = 8
@@ -255,6 +279,7 @@ class _Loop:
                 if last or time.perf_counter() - last_saved >= checkpoint_seconds:
                     self._save()
                     last_saved = time.perf_counter()
+            self._sinks.epoch(records)
         self._save()
         return metrics
 

@@ -28,7 +28,14 @@ from elbax.training.recorded import (
 _KEPT = 2  # the newest checkpoint, and one before it in case the newest is damaged later
 
 # What elbax writes into a run folder, beside config.json; somebody's own files may be called so.
-_FILES = ("metrics.jsonl", "training.json", "results.json", "per_datum.npz", "images.npz")
+_FILES = (
+    "metrics.jsonl",
+    "training.json",
+    "results.json",
+    "per_datum.npz",
+    "images.npz",
+    "sinks.json",
+)
 _MEASURED = ("results-*.json", "per_datum-*.npz", "units.json", "snr.json", "report.html")
 
 
@@ -211,6 +218,10 @@ class RunFolder:
         """
         self._check_claim()
         metrics.append(self._metrics_path, records)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; once restored, those up to the checkpoint."""
+        return metrics.read(self._metrics_path)
 
     def checkpoint(self, states: Sequence[PyTree], num_compilations: int = 0) -> None:
         """Save the states and what they cost, then drop all but the newest checkpoints.

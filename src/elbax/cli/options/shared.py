@@ -9,6 +9,7 @@ from elbax._checks import check_count, check_real
 from elbax._errors import InputError
 from elbax.cli.described import options_of
 from elbax.models.config import PRESETS
+from elbax.sinks.known import names_in
 
 # What stands for a value in `--help`, where a type alone would not say it.
 MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
@@ -167,11 +168,21 @@ class RunOptions(OutputOptions):
     snr_every: int | None = None
     """Epochs between two measurements of every run's gradient SNR, from 64 draws on 20 data; none
     given measures none."""
+    log: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """Where metrics, hyperparameters and pictures go too, beside metrics.jsonl: tensorboard, wandb,
+    mlflow, trackio, or several, as in tensorboard,wandb. Each needs its extra, such as
+    elbax[wandb]."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints, taken at the end of an epoch: about what a kill may cost;
     0 saves after every epoch. Ctrl-C saves at once."""
     fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
     """How the runs of a fleet share the machine: one by one, batched, or whichever suits it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be logged to, too."""
+        super().__post_init__()
+        if self.log is not None:
+            names_in(self.log)
 
 
 @dataclass(frozen=True, kw_only=True)
