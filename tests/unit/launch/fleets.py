@@ -21,10 +21,10 @@ RUNS = grid("digits", ["vae(4)", "iwae(4)"], (0,), MODEL, TRAIN)
 BUDGET = Budget((1, 8), 20)
 
 
-def bits(store: Store) -> list[dict[str, bytes]]:
+def bits(store: Store, planned=RUNS) -> list[dict[str, bytes]]:
     """The last parameters of every run, whichever folder it is in."""
     found = []
-    for run in RUNS:
+    for run in planned:
         runs = load_runs(store.place([run]))
         found.append(bits_of(runs.models[runs.index_of(run.name)]))
     return found
