@@ -1,4 +1,5 @@
 from . import bounds, distributions, models, nn, rules
+from ._devices import limit_devices
 from ._errors import (
     CheckpointError,
     DataError,
@@ -72,6 +73,7 @@ __all__ = [
     "hierarchical",
     "iwae",
     "jvi",
+    "limit_devices",
     "linear_gaussian",
     "load",
     "load_data",

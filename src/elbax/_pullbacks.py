@@ -12,33 +12,48 @@ from elbax.objectives import Needs
 
 
 class Encoder:
-    """The inference network run forward on a minibatch, and its three maps to pull back."""
+    """The inference network run forward on a minibatch, as far as samples have no part in it."""
 
-    def __init__(self, inference: AbstractInference, x, keys):
-        self.params, static = eqx.partition(inference, eqx.is_inexact_array)
+    def __init__(self, inference: AbstractInference, x):
+        self.params, self.static = eqx.partition(inference, eqx.is_inexact_array)
 
+        def encode(params):
+            return waist.encode(eqx.combine(params, self.static), x)
+
+        self.context, self._pull_encode = jax.vjp(encode, self.params)
+
+    def pull(self, gradient: PyTree, context: PyTree) -> PyTree:
+        """The whole gradient, from that of the samples and their cotangent of the context."""
+        (encoded,) = self._pull_encode(context)
+        return add(encoded, gradient)
+
+
+class Draws:
+    """Samples z of the posterior, and the two maps from the encoder to them, ready to pull back."""
+
+    def __init__(self, encoder: Encoder, keys):
         def of(function):
-            return lambda params, *args: function(eqx.combine(params, static), *args)
+            return lambda params, *args: function(eqx.combine(params, encoder.static), *args)
 
-        self.context, self._pull_encode = jax.vjp(lambda p: of(waist.encode)(p, x), self.params)
+        self._encoder = encoder
         draw = of(lambda i, context: waist.draw(i, context, keys))
-        z, self._pull_draw = jax.vjp(draw, self.params, self.context)
+        z, self.pull_draw = jax.vjp(draw, encoder.params, encoder.context)
         self.z = jax.lax.optimization_barrier(z)
         self._log_posterior = of(waist.log_posterior)
 
     def log_posterior(self, z: PyTree) -> LogWeights:
         """Log q(z | x), ready to be pulled back to (parameters, context, z)."""
-        log_q, self.pull_posterior = jax.vjp(self._log_posterior, self.params, self.context, z)
+        of = self._encoder
+        log_q, self.pull_posterior = jax.vjp(self._log_posterior, of.params, of.context, z)
         return log_q
 
-    def pull(self, dz: PyTree | None, score: LogWeights) -> PyTree:
-        """The gradient from a cotangent of z, if any, and weights of the score."""
+    def pull(self, dz: PyTree | None, score: LogWeights) -> tuple[PyTree, PyTree]:
+        """Gradient and cotangent of the context, from a cotangent of z and weights of the score."""
         gradient, context, _ = self.pull_posterior(score)
         if dz is not None:
-            drawn, drawn_context = self._pull_draw(dz)
+            drawn, drawn_context = self.pull_draw(dz)
             gradient, context = add(drawn, gradient), add(drawn_context, context)
-        (encoded,) = self._pull_encode(context)
-        return add(encoded, gradient)
+        return gradient, context
 
 
 class Decoder:
@@ -60,10 +75,11 @@ class Decoder:
         self._kl_weight = kl_weight
         if needs.path:
             self.annealed, self.pull, self.log_p = jax.vjp(joint, params, z, has_aux=True)
+            self.pull_all = self.pull
             return
         # Without a path nothing is pulled back to z, which saves the products that would do it.
         self.annealed, pull, self.log_p = jax.vjp(lambda p: joint(p, z), params, has_aux=True)
-        self.pull = lambda cotangent: (*pull(cotangent), None)
+        self.pull_all, self.pull = pull, lambda cotangent: (*pull(cotangent), None)
 
     def prior_gradient(self, cotangent: LogWeights, dz_joint: PyTree, path: PyTree) -> PyTree:
         """What turns the prior's score gradient, weighted by A, into its pathwise one.

@@ -6,6 +6,7 @@ mode is linear per sample, its derivative in z, multiplied by P / A, is the path
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -14,19 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from elbax._checks import check_count
 from elbax._door import checked
 from elbax._errors import InputError
 from elbax._numerics import effective_sample_size
-from elbax._pullbacks import Decoder, Encoder, add, scale, sleep_gradient, times
+from elbax._pullbacks import Encoder, add, sleep_gradient, times
+from elbax._samples import Samples, Weights, run_forward
 from elbax._types import Data, LogWeights, PerDatum, PRNGKey, PyTree, Scalar
 from elbax.courses import plain
 from elbax.models.interface import Model
 from elbax.objectives import Channels, Needs, Objective
 from elbax.rules import Coefficients, Context
-
-# Weights below this are raised to it before the decoder's backward pass, so that P / A exists
-# where A underflows (PIWAE: negligible among all T samples, yet the largest of its own group).
-_SMALLEST = 1e-20
 
 # The dreams of the sleep phase draw from a key that no sample of the data uses.
 _DREAMS = 2**32 - 1
@@ -64,14 +63,22 @@ class Plan(NamedTuple):
     kl_weight: Scalar = 1.0
     noise: Callable[[LogWeights], Coefficients] | None = None
     """Annealed log_w to the derivative of the coefficients with respect to beta."""
+    sample_chunk: int | None = None
+    """Samples at a time, in two passes; None cuts them only where memory asks for it."""
 
 
-def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Info], Model]]:
+def value_and_grad(
+    objective: Objective, *, sample_chunk: int | None = None
+) -> Callable[..., tuple[tuple[Array, Info], Model]]:
     """The objective's value, and its gradient by the objective's rule.
 
     Args:
         objective: what to maximize; one whose numbers change while training is taken at an
             epoch, `objective.at(epoch)`.
+        sample_chunk: samples per datum that the networks see at a time, for K beyond memory. The
+            draws are the same, the gradient is within rounding, and the networks run forward twice:
+            a pass for the log-weights and one for the gradient. None cuts the samples only where
+            a step would hold more than about 1 GiB of them.
 
     Returns:
         A function `(model, x [B, *event], *, key, context) -> ((value, info), gradients)`. The
@@ -83,7 +90,7 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
 
     Raises:
         InputError: the rule needs what the model has not: reparameterized latents, or an
-            optional method of `AbstractGenerative`.
+            optional method of `AbstractGenerative`; or sample_chunk is below 1.
 
     References: DReG and the ratio form of the pathwise term follow Tucker et al. 2019, section 3.
 
@@ -95,11 +102,13 @@ def value_and_grad(objective: Objective) -> Callable[..., tuple[tuple[Array, Inf
     >>> bool(value == info.bound.mean())
     True
     """
+    check_chunk(sample_chunk)
 
     def evaluate(model: Model, x: Data, *, key: PRNGKey, context: Context = Context()):  # noqa: B008
         x, key = checked(model, x, key)
         check_latents(objective, model)
-        return _evaluated(_with_arrays(objective), model, x, key, _with_arrays(context))
+        arrays = _with_arrays(objective), model, x, key, _with_arrays(context)
+        return _evaluated(*arrays, sample_chunk)
 
     return evaluate
 
@@ -111,7 +120,9 @@ def _with_arrays(tree: PyTree) -> PyTree:
 
 
 @eqx.filter_jit  # operation by operation, each would be compiled for itself: tens of seconds
-def _evaluated(objective: Objective, model: Model, x: Array, key: PRNGKey, context: Context):
+def _evaluated(
+    objective: Objective, model: Model, x: Array, key: PRNGKey, context: Context, chunk: int | None
+):
     """With all data and, where dead ones spoil the gradient, again without them."""
     weight = 1.0 if objective.kl_weight is None else plain(objective.kl_weight)
     known = context._replace(kl_weight=weight)
@@ -119,7 +130,7 @@ def _evaluated(objective: Objective, model: Model, x: Array, key: PRNGKey, conte
     def channels(log_w, annealed):
         return objective.channels(log_w, annealed, known)
 
-    plan = Plan(objective.num_samples, channels, objective.needs, weight)
+    plan = Plan(objective.num_samples, channels, objective.needs, weight, sample_chunk=chunk)
 
     @jax.jit  # traced once for its shapes and for the loop
     def run(dead: Array) -> tuple[tuple[Array, Info], Model]:
@@ -169,6 +180,16 @@ def _is_finite(gradients: PyTree) -> Array:
     return jnp.all(jnp.stack([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(gradients)]))
 
 
+def check_chunk(sample_chunk: int | None) -> None:
+    """Refuse a number of samples at a time that is none.
+
+    >>> check_chunk(None), check_chunk(1000)
+    (None, None)
+    """
+    if sample_chunk is not None:
+        check_count("sample_chunk", sample_chunk)
+
+
 def check_latents(objective: Objective, model: Model) -> None:
     """Refuse a gradient through the samples where latents are discrete.
 
@@ -197,13 +218,11 @@ def routed(
     """
     # Made once: a compiler would make it anew, draws and all, for each sample that reads it.
     x = jax.lax.optimization_barrier(x)
-    encoder = Encoder(model.inference, x, jax.random.split(key, (plan.num_samples, x.shape[0])))
-    z = encoder.z if plan.needs.path else jax.lax.stop_gradient(encoder.z)
-    decoder = Decoder(model.generative, x, z, plan.needs, plan.kl_weight)
-    log_q = encoder.log_posterior(z)
-    if dead is not None:  # in all that follows they are not finite
-        log_q = jnp.where(dead, jnp.nan, log_q)
-    log_w, annealed = decoder.log_p - log_q, decoder.annealed - plan.kl_weight * log_q
+    keys = jax.random.split(key, (plan.num_samples, x.shape[0]))
+    encoder = Encoder(model.inference, x)
+    forward = partial(Samples, model.generative, encoder, x, plan.needs, plan.kl_weight, dead)
+    samples = run_forward(forward, keys, plan.sample_chunk)
+    log_w, annealed = samples.log_w, samples.annealed
     channels = plan.channels(log_w, annealed if plan.needs.annealed else log_w)
 
     # The mean over finite data is part of every coefficient.
@@ -211,31 +230,20 @@ def routed(
     share = 1 / jnp.maximum(count, 1).astype(log_w.dtype)
     weights = jax.tree.map(lambda c: share * c, (channels.model, channels.prior_path))
     inference = Coefficients(share * channels.pathwise, share * channels.score)
+    noise = None
+    if plan.noise is not None:
+        noise = jax.tree.map(lambda c: share * c, plan.noise(annealed))
+    pulled = samples.pulled(Weights(weights[0], inference, weights[1], noise))
 
-    # Model channel: the only backward pass of the decoder.
-    cotangent = _raised(weights[0], inference.pathwise) if plan.needs.path else weights[0]
-    generative_gradient, dz_joint = decoder.pull(cotangent)
-
-    def d_log_w(coefficients: LogWeights) -> PyTree:
-        """(d log w / d z) times coefficients, at fixed parameters."""
-        ratio = _ratio(coefficients, cotangent)
-        from_posterior = encoder.pull_posterior(-plan.kl_weight * coefficients)[2]
-        return add(scale(dz_joint, ratio), from_posterior)
-
-    def of_inference(weights: Coefficients) -> PyTree:
-        path = d_log_w(weights.pathwise) if plan.needs.path else None
-        return encoder.pull(path, weights.score)
-
-    inference_gradient = of_inference(inference)
+    generative_gradient = pulled.generative
+    inference_gradient = encoder.pull(*pulled.inference)
     if plan.needs.prior_path:
-        change = decoder.prior_gradient(cotangent, dz_joint, d_log_w(weights[1]))
-        generative_gradient = add(generative_gradient, times(channels.follow_prior, change))
+        change = times(channels.follow_prior, pulled.prior_change)
+        generative_gradient = add(generative_gradient, change)
     if plan.needs.sleep:
         dreamed = sleep_gradient(model, jax.random.fold_in(key, _DREAMS), x.shape[0])
         inference_gradient = add(inference_gradient, times(channels.sleep, dreamed))
-    noise = ()
-    if plan.noise is not None:
-        noise = of_inference(jax.tree.map(lambda c: share * c, plan.noise(annealed)))
+    noise = () if pulled.noise is None else encoder.pull(*pulled.noise)
 
     value, info = _told(channels, log_w, noise)
     return (value, info), Model(generative_gradient, inference_gradient)
@@ -258,13 +266,3 @@ def _told(channels: Channels, log_w: LogWeights, noise) -> tuple[Array, Info]:
         noise=noise,
     )
     return value, info
-
-
-def _raised(model_weight: LogWeights, pathwise: LogWeights) -> LogWeights:
-    """A, raised to a tiny floor where the pathwise channel needs a nonzero divisor."""
-    underflown = (jnp.abs(model_weight) < _SMALLEST) & (pathwise != 0)
-    return jnp.where(underflown, _SMALLEST, model_weight)
-
-
-def _ratio(pathwise: LogWeights, cotangent: LogWeights) -> LogWeights:
-    return jnp.where(pathwise == 0, 0, pathwise / jnp.where(cotangent == 0, 1, cotangent))

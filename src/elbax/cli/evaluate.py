@@ -6,9 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax.cli import options as o
+from elbax.cli.machine import is_first
 from elbax.cli.named import data_of, load_own
 from elbax.cli.outcome import Outcome, cut, filled
 from elbax.cli.progress import Reporter
@@ -24,8 +27,13 @@ _NAME = 44  # columns of a run's name beside its numbers
 
 def evaluate_folder(options: o.Evaluate) -> Outcome:
     """Evaluate the runs of a folder, perhaps against another's."""
+    outcome = _evaluated_folder(options)
+    return outcome if is_first() else outcome._replace(is_told=False)
+
+
+def _evaluated_folder(options: o.Evaluate) -> Outcome:
     runs = load_own(options.folder, options.own, or_ours=options.against is not None)
-    with Reporter() as reporter:
+    with Reporter(quiet=not is_first()) as reporter:
         if options.against is not None:
             against = load_own(options.against, options.own, or_ours=True)
             return _evaluate_pair(runs, against, options, reporter)
@@ -58,8 +66,11 @@ def evaluated(
         num_data=options.num_data,
         seed=options.seed,
         progress=progress,
-        write=are_own(runs, dataset),
+        write=are_own(runs, dataset) and is_first(),
+        over_processes=jax.process_count() > 1,
     )
+    if not is_first():
+        return Outcome({}, "", is_told=False)
     words = f"A datum is one image or row. {_words(options.ks)}"
     if not are_own(runs, dataset):
         reporter.say(f"note: not the test data of {runs.path}, where nothing is written.")
@@ -93,7 +104,7 @@ def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter
         progress=lambda index, done: reporter.update(
             "pruning", (index + done) / total, runs.specs[index].name
         ),
-        write=are_own(runs, dataset),
+        write=are_own(runs, dataset) and is_first(),
     )
 
 
@@ -125,7 +136,14 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
             reporter.update("evaluating", (index + done) / 2, f"run {index + 1} of 2, {where}")
 
         key = key_of(settings.seed)
-        found = evaluate(runs.models[0], x, key=key, ks=settings.ks, progress=progress)
+        found = evaluate(
+            runs.models[0],
+            x,
+            key=key,
+            ks=settings.ks,
+            progress=progress,
+            over_processes=jax.process_count() > 1,
+        )
         evaluations.append(found)
     metrics = [name for name in evaluations[0].metrics() if name != "ess"]
     pairs = [compare(evaluations[0], evaluations[1], metric) for metric in metrics]

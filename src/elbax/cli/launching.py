@@ -159,10 +159,13 @@ def compare_part(options: Any) -> dict[str, str]:
     Returns:
         `{"held": why}` where somebody else is training it.
     """
+    from elbax.cli.machine import machine
     from elbax.cli.train import compare
 
+    part = msgspec.convert(options, o.Compare)
     try:
-        compare(msgspec.convert(options, o.Compare), Reporter(quiet=True))
+        with machine(part):
+            compare(part, Reporter(quiet=True))
     except FolderInUseError as error:
         return {"held": str(error)}
     return {}

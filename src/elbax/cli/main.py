@@ -45,6 +45,8 @@ def _main(words: Sequence[str]) -> int:
         outcome = _performed(options)
     except BaseException as error:  # noqa: BLE001 (whatever it is, a user sees one line, no trace)
         return _ended(error, words)
+    if not outcome.is_told:
+        return streams.deliver()
     wants = options.run if hasattr(options, "run") and hasattr(options.run, "json") else options
     return streams.deliver((json.dumps(outcome.content) if wants.json else outcome.text) + "\n")
 
@@ -55,9 +57,10 @@ def _performed(options: Any) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # JAX and all that needs it are imported only now: --help and a typo need none of it.
     from elbax.cli.dispatch import action_of
+    from elbax.cli.machine import machine
     from elbax.cli.network import network
 
-    with warnings.catch_warnings(), network(options):
+    with warnings.catch_warnings(), network(options), machine(options):
         warnings.simplefilter("always", ElbaxWarning)
         warnings.showwarning = _note
         return action_of(options)(options)

@@ -5,10 +5,17 @@ from typing import Any, NamedTuple
 
 
 class Outcome(NamedTuple):
-    """What a command found, for machines and for people."""
+    """What a command found, for machines and for people.
+
+    Attributes:
+        content: for machines.
+        text: for people.
+        is_told: False for a process that only helped another one.
+    """
 
     content: dict[str, Any]
     text: str
+    is_told: bool = True
 
 
 WIDTH = 80

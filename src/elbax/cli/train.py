@@ -164,6 +164,7 @@ def _fit(
         compiling=lambda: reporter.update("compiling", 0.0, fleet),
         checkpoint_seconds=options.run.checkpoint_seconds,
         fleet_map=options.run.fleet_map,
+        sample_chunk=options.run.sample_chunk,
     )
 
 

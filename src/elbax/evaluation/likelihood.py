@@ -3,28 +3,18 @@
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
 from elbax._checks import check_count, check_fits
 from elbax._door import checked
 from elbax._errors import InputError
-from elbax._log_weights import log_weights_of
-from elbax._numerics import effective_sample_size
-from elbax._types import Data, LogWeights, PRNGKey
-from elbax.bounds import MIWAE
-from elbax.evaluation.reliability import (
-    khat_threshold,
-    monte_carlo_error,
-    pareto_khat,
-    tail_size,
-)
+from elbax._types import Data, PRNGKey
+from elbax.evaluation.blocks import evaluated
+from elbax.evaluation.processes import check_alike, gathered, own_rows
+from elbax.evaluation.reliability import khat_threshold, monte_carlo_error, pareto_khat
 from elbax.models.interface import Model
 
 
@@ -67,9 +57,10 @@ class Evaluation:
     >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
     Evaluation(2 data, in nats per datum, ± standard error)
       log p-hat -2.00 ± 0.50, IWAE-1 -2.50 ± 0.50
+    >>> import jax
     >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
-    >>> found = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
+    >>> found = evaluate(model, np.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
     >>> found.per_datum("gap_1").shape, bool(found.estimate("gap_1").mean < 0)
     ((5,), True)
     """
@@ -168,28 +159,37 @@ def evaluate(
     ks: Sequence[int] = (1, 64, 5000),
     block_rows: int = 2560,
     progress: Callable[[float], None] | None = None,
+    over_processes: bool = False,
 ) -> Evaluation:
     r"""Estimate IWAE-k for every k and every datum.
 
     `IWAE-k = log (1/k) \sum_i w_i`, in expectation below log p(x) and increasing in k. Samples
     come from a key per datum and sample: the result does not depend on the blocks, up to rounding.
+    The data are spread over the devices of this process (`elbax.limit_devices`): the numbers are
+    those of one device within rounding, and the same bits for any number of devices from 2 on, as
+    long as each has a whole block of data (20 for 128 samples or more).
 
     Args:
         model: the model.
         x: data `[N, *event]` (0/1 for a Bernoulli likelihood).
         key: a random key, consumed here.
         ks: sample counts; the largest one gives log p-hat.
-        block_rows: decoder rows at a time (data times samples), which bounds the memory.
+        block_rows: decoder rows at a time on each device (data times samples), which bounds the
+            memory.
         progress: told the fraction done, after each block of data.
+        over_processes: share the data among the processes of `jax.distributed`, each of which makes
+            this call and gets the whole result.
 
     Raises:
-        InputError: ks that are not whole numbers >= 1, or no data.
+        InputError: ks that are not whole numbers >= 1, no data, or processes that were not given
+            the same.
 
     References: Burda, Grosse & Salakhutdinov 2015, section 5 (log p-hat by 5000 samples).
 
+    >>> import jax
     >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
-    >>> result = evaluate(model, jnp.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
+    >>> result = evaluate(model, np.zeros((5, 3)), key=jax.random.key(1), ks=(1, 8))
     >>> result.bounds.shape, result.metrics()
     ((2, 5), ('iwae_1', 'iwae_8', 'log_p_hat', 'gap_1', 'ess'))
     """
@@ -198,29 +198,14 @@ def evaluate(
         raise InputError(f"expected block_rows >= 1; got {block_rows}.")
     known, key = checked(model, x, key)
     x = np.asarray(known)  # cut in blocks on the host
-    data_rows, sample_rows, num_blocks = _blocks(ks[-1], block_rows, len(x))
-    params, static = eqx.partition(model, eqx.is_array)
-    outputs = []
-    for start in range(0, len(x), data_rows):
-        # The last block is filled up with its first datum, so that one program serves all blocks.
-        rows = np.arange(start, start + data_rows)
-        rows = np.where(rows < len(x), rows, start)
-        block = _evaluate_block(
-            params,
-            jnp.asarray(x[rows]),
-            key,
-            jnp.asarray(rows),
-            static,
-            ks,
-            sample_rows,
-            num_blocks,
-        )
-        outputs.append(jax.tree.map(np.asarray, block))
-        if progress is not None:
-            progress(min(1.0, (start + data_rows) / len(x)))
-    bounds, ess, largest = (
-        np.concatenate(blocks, axis=-1)[..., : len(x)] for blocks in zip(*outputs, strict=True)
-    )
+    rows = np.arange(len(x))
+    if over_processes:
+        check_alike(eqx.filter(model, eqx.is_array), x, key, ks)
+        rows = own_rows(len(x))
+    found = evaluated(model, x, rows, key=key, ks=ks, block_rows=block_rows, progress=progress)
+    if over_processes:
+        found = gathered(found, len(x))
+    bounds, ess, largest = found
     return Evaluation(ks, bounds, ess, np.isfinite(bounds), pareto_khat(largest))
 
 
@@ -248,50 +233,6 @@ def sample_counts(ks: Any) -> tuple[int, ...]:
     most, rows = check_count("the largest k", max(found)), 20  # the data of a block
     check_fits(f"the log-weights of {most} samples of {rows} data", 4 * most * rows)
     return tuple(sorted(set(found)))
-
-
-def _blocks(num_samples: int, block_rows: int, num_data: int) -> tuple[int, int, int]:
-    """Data per block, samples per inner block, and inner blocks: their product is block_rows."""
-    sample_rows = min(num_samples, max(1, block_rows // min(num_data, 20)))
-    num_blocks = -(-num_samples // sample_rows)
-    sample_rows = -(-num_samples // num_blocks)
-    return min(num_data, max(1, block_rows // sample_rows)), sample_rows, num_blocks
-
-
-@partial(jax.jit, static_argnames=("static", "ks", "sample_rows", "num_blocks"))
-def _evaluate_block(
-    params,
-    x: Float[Array, "b ..."],
-    key: PRNGKey,
-    rows: Int[Array, " b"],
-    static,
-    ks: tuple[int, ...],
-    sample_rows: int,
-    num_blocks: int,
-) -> tuple[Float[Array, " ks b"], Float[Array, " b"], Float[Array, "m b"]]:
-    """Bounds, ESS and the largest log-weights of a block of data.
-
-    Only its log-weights `[max k, b]` are held at once.
-    """
-    model = eqx.combine(params, static)
-    data_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
-
-    def sample_block(index: Array) -> LogWeights:
-        samples = index * sample_rows + jnp.arange(sample_rows)
-        keys = jax.vmap(lambda s: jax.vmap(lambda k: jax.random.fold_in(k, s))(data_keys))(samples)
-        return log_weights_of(model, x, keys)
-
-    log_w = jax.lax.map(sample_block, jnp.arange(num_blocks))
-    log_w = log_w.reshape(num_blocks * sample_rows, -1)[: ks[-1]]
-    bounds = jnp.stack([_grouped_bound(log_w, k) for k in ks])
-    largest, _ = jax.lax.top_k(log_w.T, min(tail_size(ks[-1]) + 1, ks[-1]))
-    return bounds, effective_sample_size(log_w), largest.T
-
-
-def _grouped_bound(log_w: LogWeights, k: int) -> Float[Array, " b"]:
-    """L_k as the mean over all disjoint groups of k samples that `log_w` holds."""
-    groups = log_w.shape[0] // k
-    return MIWAE(groups, k)(log_w[: groups * k])
 
 
 @dataclass(frozen=True)

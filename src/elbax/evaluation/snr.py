@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from elbax._checks import check_fits
+from elbax._devices import everywhere, mesh_for, parted, spread
 from elbax._door import checked
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey, PyTree
@@ -87,7 +88,9 @@ def snr(
     keys serve every objective, so that objectives of equal sample counts share their draws. Draw i
     is the same whatever the number of draws, up to rounding. A call compiles nothing where one
     before it had models and objectives of the same structure, data of the same shape and as many
-    draws; their numbers may differ.
+    draws; their numbers may differ. On several devices (`elbax.limit_devices`) each draws
+    other ones of the 16 bins by which errors are found: the numbers are those of one device within
+    rounding, and the same bits for any number of devices from 2 on.
 
     Args:
         objectives: one objective, or several by name.
@@ -199,18 +202,19 @@ def _draw(named, model: Model, x, key, num_draws: int, told) -> dict[str, _Drawn
     ends = [num_draws * number // NUM_BINS for number in range(NUM_BINS + 1)]
     direction = jnp.zeros((len(objectives), size))
     bins, late = [], []
-    for number, (start, end) in enumerate(itertools.pairwise(ends)):
-        if number == NUM_BINS - DIRECTED_BINS:
-            seen = sum(moments.mean * (moments.draws / start)[:, None] for moments in bins)
-            direction = jnp.asarray(seen)
-        is_late = number >= NUM_BINS - DIRECTED_BINS
-        span = jnp.asarray((start, end, int(is_late)))
-        found = _bin(arrays, x, key, span, direction, static=static, at_once=at_once)
-        moments, along = jax.block_until_ready(found)
+    compute = partial(_bins, arrays, x, key, static=static, at_once=at_once)
+    first = NUM_BINS - DIRECTED_BINS
+    spans = [(*span, int(at >= first)) for at, span in enumerate(itertools.pairwise(ends))]
+    for moments, _ in compute(spans[:first], direction):
         bins.append(moments)
-        if is_late:
-            late.append(np.asarray(along, np.float64) / (end - start))
-        told((number + 1) / NUM_BINS)
+        told(len(bins) / NUM_BINS)
+    seen = sum(moments.mean * (moments.draws / ends[first])[:, None] for moments in bins)
+    for (moments, along), (start, end, _) in zip(
+        compute(spans[first:], jnp.asarray(seen)), spans[first:], strict=True
+    ):
+        bins.append(moments)
+        late.append(np.asarray(along, np.float64) / (end - start))
+        told(len(bins) / NUM_BINS)
     stacked = ratios.Moments(
         *(
             np.stack([np.asarray(part) for part in parts], axis=1)
@@ -233,6 +237,39 @@ def _parts(model: Model, objectives: tuple[Objective, ...]) -> tuple[PyTree, PyT
     numbers = eqx.partition(objectives, eqx.is_inexact_array_like)  # beta, alpha, the KL weight
     arrays = eqx.partition(model, eqx.is_array)
     return (arrays[0], numbers[0]), (arrays[1], numbers[1])
+
+
+def _bins(arrays, x, key, spans, direction, *, static, at_once: int):
+    """`_bin` of each span, one after the other or as many at a time as there are devices."""
+    mesh = mesh_for(len(spans))
+    if mesh is None:
+        for span in spans:
+            span = jnp.asarray(span)
+            found = _bin(arrays, x, key, span, direction, static=static, at_once=at_once)
+            yield jax.block_until_ready(found)
+        return
+    arrays, x, key, direction = everywhere((arrays, x, key, direction), mesh)
+    for start in range(0, len(spans), mesh.size):
+        some = spans[start : start + mesh.size]
+        # The last time some devices may have nothing to do: a bin without a draw.
+        filled = parted(jnp.asarray(some + [(0, 0, 0)] * (mesh.size - len(some))), mesh)
+        found = _bins_at_once(
+            arrays, x, key, filled, direction, static=static, at_once=at_once, mesh=mesh
+        )
+        found = jax.tree.map(np.asarray, found)
+        yield from (jax.tree.map(lambda leaf: leaf[i], found) for i in range(len(some)))  # noqa: B023
+
+
+@partial(jax.jit, static_argnames=("static", "at_once", "mesh"))
+def _bins_at_once(arrays, x, key, spans, direction, *, static, at_once: int, mesh):
+    """A bin on each device."""
+
+    def own(arrays, x, key, spans, direction):
+        found = _bin(arrays, x, key, spans[0], direction, static=static, at_once=at_once)
+        return jax.tree.map(lambda leaf: leaf[None], found)
+
+    split = (False, False, False, True, False)
+    return spread(own, mesh, split=split)(arrays, x, key, spans, direction)
 
 
 @partial(jax.jit, static_argnames=("static", "at_once"))

@@ -37,6 +37,7 @@ def evaluate_runs(
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
     write: bool = True,
+    over_processes: bool = False,
 ) -> dict[str, Any]:
     """Evaluate every run on the test data; write what was found into the folder.
 
@@ -55,6 +56,8 @@ def evaluate_runs(
         seed: of the binarisation and of the samples.
         progress: told the run's number and the fraction of it that is done.
         write: leave out to only return what was found, for data that are not the runs' own.
+        over_processes: share the data among the processes of `jax.distributed`, all of which make
+            this call; one of them should write.
 
     Returns:
         The content of results.json.
@@ -78,7 +81,14 @@ def evaluate_runs(
     for index, spec in enumerate(runs.specs):
         told = None if progress is None else (lambda done, i=index: progress(i, done))
         # A few more bounds cost nothing, and a curve against k wants them.
-        whole = evaluate(runs.models[index], x, key=key_of(seed), ks=between(ks), progress=told)
+        whole = evaluate(
+            runs.models[index],
+            x,
+            key=key_of(seed),
+            ks=between(ks),
+            progress=told,
+            over_processes=over_processes,
+        )
         found = _only(whole, ks)
         entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
         entries.append(entry | {"curve": _curve(whole)})

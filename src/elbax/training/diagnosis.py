@@ -23,6 +23,7 @@ from elbax.training.state import OK, RunState
 from elbax.training.step import Program
 
 _NAMED = 5  # rows that are named; of more, their number
+_MOST_ROWS = 2**17  # samples times data that are looked at together
 
 
 def cause(program: Program, state: RunState, images: jax.Array, needs: Needs) -> str:
@@ -66,10 +67,12 @@ def _of_terms(program: Program, state: RunState, x, rows: np.ndarray) -> str | N
     keys = jax.random.split(
         _keys.step_key(state.key, "noise", state.step), (program.objectives.num_samples, len(x))
     )
-    for name, axis, value in _terms(model, x, keys):
-        if (bad := _bad(value, axis)).any():
-            return _said(name, bad, rows)
-    return None
+    found: dict[str, np.ndarray] = {}
+    for start in range(0, len(keys), most := max(1, _MOST_ROWS // len(x))):
+        for name, axis, value in _terms(model, x, keys[start : start + most]):
+            found[name] = _bad(value, axis) | found.get(name, False)
+    told = (_said(name, bad, rows) for name, bad in found.items() if bad.any())
+    return next(told, None)
 
 
 def _terms(model: Model, x, keys):

@@ -112,6 +112,7 @@ def fit(
     stop: Callable[[], bool] | None = None,
     checkpoint_seconds: float = 30.0,
     fleet_map: str = "auto",
+    sample_chunk: int | None = None,
 ) -> FitResult:
     """Train every objective with every learning rate and seed, as one fleet.
 
@@ -147,6 +148,9 @@ def fit(
         checkpoint_seconds: least time between two checkpoints, taken at an epoch's end; the last
             epoch always has one.
         fleet_map: "auto", "sequential" or "vmap" (see `Fleet`).
+        sample_chunk: samples per datum at a time, for more samples than memory holds; None cuts
+            them only where a step would hold more than about 1 GiB of them (see `value_and_grad`).
+            The draws are the same; resume with the same for the same bits.
 
     Returns:
         The trained models with their metrics (bounds in nats per datum).
@@ -176,6 +180,7 @@ def fit(
         learning_rates=learning_rates,
         origin=origin,
         fleet_map=fleet_map,
+        sample_chunk=sample_chunk,
     )
     if resume and overwrite:
         raise InputError("expected one of resume and overwrite; got both.")

@@ -4,18 +4,19 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
+from elbax._devices import everywhere, mesh_for, spread
 from elbax._errors import InputError, unknown
-from elbax._types import PyTree
 from elbax.models.interface import Model
 from elbax.objectives import Needs
 from elbax.training.origin import copied
+from elbax.training.stacks import OverDevices, SideBySide
 from elbax.training.state import RunState
 from elbax.training.step import Program
 
@@ -33,10 +34,11 @@ _tracings = _Tracings()
 
 
 @lru_cache(maxsize=_KEPT_PROGRAMS)
-def compiled(program: Program, batched: bool) -> Callable[..., RunState]:
+def compiled(program: Program, batched: bool, mesh: Mesh | None = None) -> Callable[..., RunState]:
     """The chunk function of a program, one for all fleets with an equal program.
 
-    It compiles when called with states and images of new shapes, or with new needs.
+    It compiles when called with states and images of new shapes, or with new needs. On the devices
+    of a mesh each advances its own runs, none of which waits for those of another.
     """
 
     def chunk(state: RunState, images, num_steps, needs: Needs) -> RunState:
@@ -46,36 +48,59 @@ def compiled(program: Program, batched: bool) -> Callable[..., RunState]:
 
     def counted(state: RunState, images, num_steps, needs: Needs) -> RunState:
         _tracings.count += 1  # this line runs only when JAX traces
-        return mapped(state, images, num_steps, needs)
+        if mesh is None:
+            return mapped(state, images, num_steps, needs)
+
+        def own(state: RunState, images, num_steps) -> RunState:
+            return mapped(state, images, num_steps, needs)
+
+        return spread(own, mesh, split=(True, False, False))(state, images, num_steps)
 
     return jax.jit(counted, donate_argnums=0, static_argnums=3)
 
 
-@dataclass
 class Fleet:
     """R runs of one program.
 
-    `map` is "sequential" (each run by itself, as many at a time as there are cores; bit for bit
-    the same as that run alone), "vmap" (all runs in one batched program, the same within
-    rounding) or "auto": vmap on an accelerator, sequential on a CPU, where it is faster
-    (`benchmarks/fleet.py`). A program that an earlier fleet has compiled is used again, and
-    `num_compilations` counts what this fleet had to compile itself.
+    Args:
+        program: what is compiled.
+        images: the training data.
+        states: of the runs.
+        map: "sequential" (each run by itself, as many at a time as there are cores; bit for bit
+            the same as that run alone), "vmap" (all runs in one batched program, the same within
+            rounding) or "auto": vmap on an accelerator, sequential on a CPU, where it is faster
+            (`benchmarks/fleet.py`). Under "vmap" the runs are spread over the devices of this
+            process (`elbax.limit_devices`), each of which batches its own; sequential runs use one.
+
+    A program that an earlier fleet has compiled is used again, and `num_compilations` counts what
+    this fleet had to compile itself.
     """
 
-    program: Program
-    images: jax.Array
-    states: list[RunState]
-    map: str = "auto"
-    num_compilations: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        """Choose the map and make the chunk function; nothing is compiled yet."""
-        if self.map not in MAPS:
-            raise InputError(unknown("fleet map", self.map, MAPS))
-        if self.map == "auto":
-            self.map = "sequential" if jax.default_backend() == "cpu" else "vmap"
-        self._chunk = compiled(self.program, self.map == "vmap")
+    def __init__(
+        self, program: Program, images: jax.Array, states: Sequence[RunState], map: str = "auto"
+    ):
+        if map not in MAPS:
+            raise InputError(unknown("fleet map", map, MAPS))
+        if map == "auto":
+            map = "sequential" if jax.default_backend() == "cpu" else "vmap"
+        self.program, self.images, self.map, self.num_compilations = program, images, map, 0
+        self.states = list(states)
+        mesh = mesh_for(len(states)) if map == "vmap" else None
+        self._side_by_side = SideBySide() if mesh is None else OverDevices(mesh, len(states))
+        self._images = images if mesh is None else everywhere(images, mesh)
+        self._chunk = compiled(program, map == "vmap", mesh)
         self._has_advanced = False
+
+    @property
+    def states(self) -> list[RunState]:
+        """Of each run by itself."""
+        if self._stacked is not None:  # taken apart only when somebody looks
+            self.states = self._side_by_side.apart(self._stacked)
+        return self._states
+
+    @states.setter
+    def states(self, states: list[RunState]) -> None:
+        self._states, self._stacked = states, None
 
     def advance(self, num_steps: int) -> None:
         """Take `num_steps` steps in every run; all must lie within the current epoch.
@@ -87,14 +112,17 @@ class Fleet:
 
         def run(state: RunState, needs: Needs) -> RunState:
             before = _tracings.count
-            state = jax.block_until_ready(self._chunk(state, self.images, count, needs))
+            state = jax.block_until_ready(self._chunk(state, self._images, count, needs))
             if _tracings.count > before:
                 self.num_compilations += _tracings.count - before
             return state
 
         table = self.program.objectives
         if self.map == "vmap":
-            self.states = unstack(run(stack(self.states), table.all_needs))
+            stacked, self._stacked = self._stacked, None
+            if stacked is None:
+                stacked = self._side_by_side.stacked(self.states)
+            self._states, self._stacked = [], run(stacked, table.all_needs)
             return
         # The first of each program goes ahead alone where it may not be compiled yet: two threads
         # would compile it twice.
@@ -110,19 +138,5 @@ class Fleet:
 
     def model(self, index: int) -> Model:
         """The model of one run as it stands, with arrays of its own: whoever has it may keep it."""
-        return copied(eqx.combine(self.states[index].params, self.program.static_model))
-
-
-def stack(states: Sequence[PyTree]) -> PyTree:
-    """Put a leading axis `[R]` on every leaf."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-
-
-def unstack(stacked: PyTree) -> list[PyTree]:
-    """Take the leading axis `[R]` apart again.
-
-    >>> unstack(stack([jnp.zeros(2), jnp.ones(2)]))[1].tolist()
-    [1.0, 1.0]
-    """
-    num_runs = jax.tree.leaves(stacked)[0].shape[0]
-    return [jax.tree.map(lambda leaf: leaf[i], stacked) for i in range(num_runs)]  # noqa: B023
+        params = self._side_by_side.at_home(self.states[index].params)
+        return copied(eqx.combine(params, self.program.static_model))

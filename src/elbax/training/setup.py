@@ -17,7 +17,7 @@ from elbax._errors import InputError
 from elbax._identity import fingerprint
 from elbax.data.checks import check_images, columns, to_float32, warn
 from elbax.data.dataset import Dataset
-from elbax.gradients import check_latents
+from elbax.gradients import check_chunk, check_latents
 from elbax.models.build import build
 from elbax.models.config import PRESETS, ModelConfig
 from elbax.models.describe import config_of, described
@@ -48,6 +48,7 @@ def new_fleet(
     learning_rates: Sequence[float | None] = (None,),
     origin: Origin | Model | Sequence[Model] | None = None,
     fleet_map: str = "auto",
+    sample_chunk: int | None = None,
 ) -> tuple[tuple[RunSpec, ...], Fleet, dict[str, Any]]:
     """The runs, their fleet, and all that their results depend on, as config.json holds it.
 
@@ -80,7 +81,8 @@ def new_fleet(
     model = chosen(model, start)
     dataset = _under(as_dataset(data), model)
     _check_data(dataset, config, model)
-    fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map)
+    check_chunk(sample_chunk)
+    fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map, sample_chunk)
     identity = _identity(runs, named, dataset, model, config)
     return runs, fleet, identity | ({} if start is None else {"origin": start.lineage})
 
@@ -205,6 +207,7 @@ def _build_fleet(
     config: TrainConfig,
     origin: Origin | None,
     fleet_map: str,
+    sample_chunk: int | None,
 ) -> Fleet:
     table = ObjectiveTable([named[run.method] for run in runs])
     check_sizes(
@@ -236,6 +239,7 @@ def _build_fleet(
         config=config,
         levels=dataset.levels,
         dynamic=dataset.binarise == "dynamic",
+        sample_chunk=sample_chunk,
     )
     return Fleet(program, jnp.asarray(dataset.train), states, fleet_map)
 

@@ -7,6 +7,7 @@ from elbax._checks import check_count, check_fits
 from elbax.models.config import ModelConfig
 
 _FLOAT = 4
+SAMPLE = 24  # a sample's key, log-weight and weights; what the networks make of it is cut in chunks
 _COPIES = 3  # the parameters and Adam's two moments
 _KERNEL = 9  # weights of a convolution, at least, between two channels
 
@@ -34,7 +35,7 @@ def check_sizes(
     size = math.prod(event_shape)
     check_fits(
         f"{num_samples} samples of each of {batch_size} data of size {size}",
-        num_samples * batch_size * size * _FLOAT,
+        batch_size * (num_samples * SAMPLE + size * _FLOAT),
     )
     if isinstance(model, ModelConfig) and model.layers:  # none is refused where it is built
         weights = num_weights(event_shape, model)

@@ -41,6 +41,7 @@ class Program:
     config: TrainConfig
     levels: float
     dynamic: bool
+    sample_chunk: int | None = None
 
     def __eq__(self, other: object) -> bool:
         """Whether the other compiles to the same."""
@@ -59,7 +60,7 @@ class Program:
             tuple(self.objectives.kinds),
             self.objectives.num_samples,
             replace(self.config, learning_rate=1.0),  # each run has its own, in its state
-            (self.levels, self.dynamic),
+            (self.levels, self.dynamic, self.sample_chunk),
         )
         try:
             hash(key)
@@ -173,6 +174,7 @@ class Program:
             needs=needs,
             kl_weight=kl_weight,
             noise=partial(self.objectives.noise, now, context) if needs.noise else None,
+            sample_chunk=self.sample_chunk,
         )
 
     def _adapted(self, state: RunState, now: Moment, x, needs: Needs, info: Info, gradient):

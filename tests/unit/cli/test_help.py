@@ -53,8 +53,8 @@ def test_what_one_needs_first_is_on_top(name, first, capsys):
 def test_groups_are_those_one_thinks_in():
     page = page_of("elbax train", COMMANDS["train"])
     headings = re.findall(r"^(?:The )?(\w+(?: \w+)?).*\n(?:\S.*\n)?  ", page, flags=re.MULTILINE)
-    expected = "What you, objective, Seeds, data, model, training protocol, runs, Output"
-    assert headings[-8:] == expected.split(", ")
+    expected = "What you, objective, Seeds, data, model, training protocol, machine, runs, Output"
+    assert headings[-9:] == expected.split(", ")
     assert re.search(r"--schedule NAME .*\n(.*\n)+?.*\(default: anneal\)", page)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import elbax
 from elbax._errors import InputError
 from elbax._log_weights import log_weights_of
-from elbax.evaluation import likelihood
+from elbax.evaluation import blocks as passes
 from elbax.evaluation.likelihood import Evaluation, compare, evaluate, sample_counts
 from tests.models import MODELS
 from tests.statistical.budget import assert_not_above, assert_not_mean
@@ -296,7 +296,7 @@ def test_the_decoder_never_sees_more_rows_than_asked_for(model, x, monkeypatch):
         shapes.append(keys.shape)
         return log_weights_of(model, x, keys)
 
-    monkeypatch.setattr(likelihood, "log_weights_of", spying)
+    monkeypatch.setattr(passes, "log_weights_of", spying)
     evaluate(_counting(model)[0], x, key=KEY, ks=(50,), block_rows=60)  # traced anew
     assert shapes == [(3, 20)]
 
@@ -308,7 +308,7 @@ def test_the_decoder_never_sees_more_rows_than_asked_for(model, x, monkeypatch):
     num_data=st.integers(1, 70_000),
 )
 def test_blocks_fit_the_rows_and_cover_the_samples(num_samples, block_rows, num_data):
-    data, samples, blocks = likelihood._blocks(num_samples, block_rows, num_data)
+    data, samples, blocks = passes._blocks(num_samples, block_rows, num_data)
     assert 1 <= data <= num_data
     assert 1 <= samples <= num_samples
     assert data * samples <= block_rows

@@ -7,17 +7,19 @@ import tyro
 
 from elbax.cli.options.shared import (
     DataDirOptions,
+    DeviceOptions,
     EvaluateOptions,
     LookedAtOptions,
     MaybeFile,
     MaybeFolder,
     OutputOptions,
     OwnModelOptions,
+    ProcessOptions,
 )
 
 
 @dataclass(frozen=True)
-class Evaluate(OwnModelOptions, LookedAtOptions, OutputOptions):
+class Evaluate(OwnModelOptions, LookedAtOptions, ProcessOptions, DeviceOptions, OutputOptions):
     """Evaluate the runs of a folder on the test data, and write the report.
 
     Example: elbax evaluate runs/iwae --ks 1 64 5000
@@ -67,7 +69,7 @@ class Sample(OwnModelOptions, LookedAtOptions, OutputOptions):
 
 
 @dataclass(frozen=True)
-class Snr(OwnModelOptions, LookedAtOptions, OutputOptions):
+class Snr(OwnModelOptions, LookedAtOptions, DeviceOptions, OutputOptions):
     """Measure signal-to-noise ratios of gradients: of a toy, or of a trained run.
 
     For toy: the slope of every method's SNR against theory, in a minute or a few.

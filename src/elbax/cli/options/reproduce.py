@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.options.launch import LaunchOptions
-from elbax.cli.options.shared import DataDirOptions, OutputOptions
+from elbax.cli.options.shared import DataDirOptions, DeviceOptions, OutputOptions
 
 
 @dataclass(frozen=True)
-class Reproduce(DataDirOptions, OutputOptions):
+class Reproduce(DataDirOptions, DeviceOptions, OutputOptions):
     """Reproduce a table or figure of a paper: train, test its claims, write a page.
 
     What is trained already is not trained again, whichever study asked for it; an interrupted

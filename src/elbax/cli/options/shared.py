@@ -16,8 +16,10 @@ MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
 MaybeFolder = Annotated[str | None, tyro.conf.arg(metavar="FOLDER")]
 MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 
+AUTO = "auto"  # a scheduler says which processes there are
+
 _SEEDS = ("seed", "seeds", "data_seed")  # any number that 32 bits hold
-_MAY_BE_ZERO = ("num_valid",)
+_MAY_BE_ZERO = ("num_valid", "process_id")
 # Where no number at all has a meaning of its own: a linear map, or what is usual.
 _MAY_BE_EMPTY = ("hidden", "channels", "hidden_above", "learning_rates")
 
@@ -75,6 +77,47 @@ class OutputOptions(Checked):
 
     json: bool = False
     """Print one JSON object on stdout instead of text; progress stays on stderr."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Checked):
+    """The machine."""
+
+    devices: int | None = None
+    """Use this many GPUs (or other devices that JAX has), from the first; none given takes all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions(Checked):
+    """Several processes, which share the test data; the first of them writes."""
+
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="auto|HOST:PORT")] = None
+    """Where the processes meet: auto under SLURM or Open MPI, else an address and a free port of
+    the first one's host; none given is one process."""
+    num_processes: int | None = None
+    """How many there are; known under SLURM."""
+    process_id: int | None = None
+    """Which one this is, from 0; known under SLURM."""
+
+    def __post_init__(self) -> None:
+        """See that all is said which auto does not find."""
+        super().__post_init__()
+        where, given = self.coordinator, (self.num_processes, self.process_id)
+        if where is None and given != (None, None):
+            raise InputError("expected --coordinator with --num-processes and --process-id.")
+        if where is None or where == AUTO:
+            return
+        host, _, port = where.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise InputError(
+                f"expected --coordinator as auto or HOST:PORT, such as node1:12345; got '{where}'."
+            )
+        num, own = given
+        if num is None or own is None or own >= num:
+            raise InputError(
+                f"expected --num-processes and a --process-id below it with --coordinator {where}; "
+                f"got {num} and {own}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +196,7 @@ class ModelOptions(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(OutputOptions):
+class RunOptions(DeviceOptions, OutputOptions):
     """The runs: where they are kept, and how they share the machine."""
 
     out: MaybeFolder = None
@@ -176,7 +219,11 @@ class RunOptions(OutputOptions):
     """Least time between two checkpoints, taken at the end of an epoch: about what a kill may cost;
     0 saves after every epoch. Ctrl-C saves at once."""
     fleet_map: Literal["auto", "sequential", "vmap"] = "auto"
-    """How the runs of a fleet share the machine: one by one, batched, or whichever suits it."""
+    """How the runs of a fleet share the machine: one by one, batched (over all devices), or
+    whichever suits it."""
+    sample_chunk: int | None = None
+    """Samples per datum that the networks see at a time, for more than memory holds; none given
+    cuts them only where a step would hold more than about 1 GiB of them. Changes rounding alone."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be logged to, too."""
