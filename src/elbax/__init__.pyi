@@ -34,6 +34,7 @@ from .objectives import Objective
 from .report.page import write_report
 from .runs.evaluate import evaluate_runs
 from .runs.load import load_runs, origin_of
+from .search.tune import tune
 from .training.config import TrainConfig
 from .training.fit import fit
 from .training.records import Look
@@ -95,6 +96,7 @@ __all__ = [
     "sample",
     "save",
     "snr",
+    "tune",
     "tvo",
     "vae",
     "value_and_grad",

@@ -12,6 +12,7 @@ from elbax.cli.outcome import Outcome
 ACTIONS: dict[type, tuple[str, str]] = {
     o.Train: ("train", "train"),
     o.Compare: ("train", "compare"),
+    o.Tune: ("tune", "tune"),
     o.Evaluate: ("evaluate", "evaluate_folder"),
     o.Sample: ("sample", "sample"),
     o.Snr: ("snr", "measure_snr"),

@@ -74,7 +74,7 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write(
             "elbax: interrupted; what was saved before is whole: --resume goes on with it, "
-            "reproduce by itself.\n"
+            "reproduce and tune by themselves.\n"
         )
         return SIGNALS.exit_code
     if not isinstance(error, Exception):

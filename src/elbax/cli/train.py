@@ -172,7 +172,7 @@ def _setting(
     options: o.Train | o.Compare, folder: Path
 ) -> tuple[ModelConfig | str, Dataset, Origin | None]:
     """Model, data and origin; what options leave out is taken from the runs to start from."""
-    model, data = _model(options.model), options.data
+    model, data = chosen_model(options.model), options.data
     origin = start = None
     if isinstance(options, o.Train) and options.start is not None:
         start = load_own(options.start, own_of(options.model), or_ours=True)
@@ -205,7 +205,7 @@ def _dataset(options: o.Train | o.Compare, folder: Path) -> Dataset:
     return load_data(data.data, data_dir=data.data_dir, **asked)
 
 
-def _model(options: o.ModelOptions) -> ModelConfig | str:
+def chosen_model(options: o.ModelOptions) -> ModelConfig | str:
     """A configuration, or the import path of a model of the user's own."""
     if own_of(options) is not None:
         if options != o.ModelOptions(model=options.model):

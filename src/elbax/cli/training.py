@@ -133,7 +133,7 @@ def trained_lines(result: FitResult, folder: Path) -> list[str]:
         lines.append(f"{run.name}: {status}, {bound}")
         if run.name in causes:
             lines.append(f"  It diverged {causes[run.name]}.")
-    lost = len([status for status in result.status if status != "ok"])
+    lost = result.status.count("diverged")
     if lost:
         lines.append(f"{lost} of {len(result.runs)} runs diverged.")
     return lines

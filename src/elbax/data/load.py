@@ -73,8 +73,8 @@ def load_data(
     name = str(Path(name_or_path).expanduser().resolve()) if path else str(name_or_path)
     request = {"name_or_path": name, "binarise": mode, "seed": seed, "num_valid": num_valid}
     request |= {"levels": dataset.levels} if path else {}
-    held_out = replace(_hold_out(dataset, num_valid), usual=binarise is None)
-    return replace(_apply_mode(held_out, mode, seed), request=request)
+    divided = replace(held_out(dataset, num_valid), usual=binarise is None)
+    return replace(_apply_mode(divided, mode, seed), request=request)
 
 
 def load_other(
@@ -179,7 +179,7 @@ def _read_digits(num_train: int) -> dict[str, np.ndarray]:
     }
 
 
-def _hold_out(dataset: Dataset, num_valid: int) -> Dataset:
+def held_out(dataset: Dataset, num_valid: int) -> Dataset:
     """Take the last `num_valid` training rows, and drop their labels."""
     num_train = len(dataset.train)
     if num_valid == 0:

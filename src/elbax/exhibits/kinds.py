@@ -87,7 +87,8 @@ class LinesExhibit(Exhibit):
         x: the name of the axis.
         y: the name of the other, with its unit.
         lines: `{"label", "x", "y"}`, perhaps with an "error" band, bars from "low" to "high", or
-            the slope that "theory" predicts, drawn through values `y` of its own.
+            the slope that "theory" predicts, drawn through values `y` of its own; or with "points"
+            alone, which nothing joins.
         levels: horizontal lines `{"label", "y"}`.
         log_x: whether the axis is logarithmic.
         log_y: whether the other is.

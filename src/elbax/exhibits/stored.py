@@ -41,6 +41,7 @@ class _Line(TypedDict):
     low: NotRequired[list[float | None]]
     high: NotRequired[list[float | None]]
     theory: NotRequired[list[float | None]]
+    points: NotRequired[bool]
 
 
 class _Level(TypedDict):

@@ -92,6 +92,9 @@ def _lines(exhibit: LinesExhibit) -> Figure:
     axes.set_xlabel(exhibit.x)
     axes.set_ylabel(exhibit.y)
     legend(figure, [line["label"] for line in exhibit.lines])
+    for shown, line in zip(figure.legends[0].get_lines(), exhibit.lines, strict=True):
+        if line.get("points"):
+            shown.set_linestyle("none")
     return figure
 
 
@@ -103,6 +106,9 @@ def _draw_line(axes: Axes, line: Line, place: int, count: int, *, spread: bool) 
     shown = 1 if few else (place * every // count, every)  # beside, not upon, each other
     if few and spread and line.get("low"):
         x = x * math.exp(0.02 * (place - (count - 1) / 2))  # bars side by side
+    if line.get("points"):
+        axes.plot(x, y, color=color, ls="none", marker=marker, mfc=face(place))
+        return
     axes.plot(x, y, color=color, ls=dashes, marker=marker, markevery=shown, mfc=face(place))
     if line.get("error"):
         error = np.array(line["error"], float)
@@ -134,7 +140,8 @@ def _mark(axes: Axes, line: Line, place: int) -> None:
 
 def _scale_x(axes: Axes, exhibit: LinesExhibit) -> None:
     if not exhibit.log_x:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        whole = all(float(x).is_integer() for line in exhibit.lines for x in line["x"])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=whole, steps=[1, 2, 5, 10]))
         return
     axes.set_xscale("log")
     plain_numbers = FuncFormatter(lambda value, _: f"{value:g}")
@@ -155,7 +162,7 @@ def _scale_y(axes: Axes, exhibit: LinesExhibit) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0.6 * min(positive, default=1), 1.6 * max(positive, default=1))
-    elif not exhibit.log_x:
+    elif not exhibit.log_x and not all(line.get("points") for line in exhibit.lines):
         _fit_late(axes, exhibit.lines)
 
 

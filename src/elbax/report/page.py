@@ -28,7 +28,11 @@ from elbax.report import figures, style, tables
 from elbax.runs.chapter import chapter_of, together
 from elbax.runs.read import folder_names, read
 from elbax.runs.snr_exhibits import exhibits_of
+from elbax.search.chapter import tune_chapter
 from elbax.studies.chapter import study_chapter
+
+# What a folder holds that is none of runs, and who tells of it.
+_OTHERS = (("study.json", study_chapter), ("tune.json", tune_chapter))
 
 
 def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
@@ -38,7 +42,7 @@ def write_report(*folders: str | Path, out: str | Path | None = None) -> Path:
     runs begin with a chapter that has all of them on the same axes.
 
     Args:
-        folders: what `elbax evaluate`, `compare` or `reproduce` wrote; one chapter each.
+        folders: what `elbax evaluate`, `compare`, `reproduce` or `tune` wrote; one chapter each.
         out: the folder of the page; the first of the folders if omitted.
 
     Returns:
@@ -104,10 +108,11 @@ def write_snr(content: dict[str, Any], folder: Path) -> list[Path]:
 
 def _chapters(paths: Sequence[Path]) -> list[Chapter]:
     """One for each folder; before those of several folders of runs, one of all of them."""
-    runs = {path: read(path) for path in paths if not (path / "study.json").exists()}
+    others = {path: find for path in paths for name, find in _OTHERS if (path / name).exists()}
+    runs = {path: read(path) for path in paths if path not in others}
     named = dict(zip(runs, folder_names(list(runs)), strict=True))
     found = [
-        chapter_of(runs[path], named[path]) if path in runs else study_chapter(path)
+        chapter_of(runs[path], named[path]) if path in runs else others[path](path)
         for path in paths
     ]
     if len(runs) > 1:

@@ -1,6 +1,7 @@
 """What a page says of a run folder: the answer, the comparison, figures, every run, settings."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -298,14 +299,14 @@ def duration(seconds: Any) -> str | None:
 def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
     data, runs = content["dataset"], content["runs"]
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, data.get("event_shape") or []))
-    diverged = sum(run["status"] != "ok" for run in runs)
+    ended = Counter(run["status"] for run in runs if run["status"] != "ok")
     facts = {
         "training data": data.get("num_train"),
         "test data": data.get("num_test"),
         "shape of a datum": shape or None,
         "binarization": data.get("binarise"),
         "methods": len(by_method(content)),
-        "runs": f"{len(runs)}, {diverged} diverged" if diverged else len(runs),
+        "runs": ", ".join([str(len(runs)), *(f"{n} {status}" for status, n in ended.items())]),
         "epochs": content["training"].get("epochs"),
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact is not None]

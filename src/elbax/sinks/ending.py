@@ -24,7 +24,7 @@ def tell_end(
 
     Args:
         sinks: where to.
-        statuses: "ok" or "diverged", by the names of the runs.
+        statuses: "ok", "diverged" or "pruned", by the names of the runs.
         models: theirs.
         step: the last.
         show: gives the images to show, None of data that are no images; or nothing to show.

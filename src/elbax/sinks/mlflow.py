@@ -13,7 +13,13 @@ from elbax.sinks.known import library
 from elbax.sinks.protocol import LoggedRun, flat
 
 _MOST_PARAMS, _LONGEST = 100, 500  # of a batch; characters that every store of MLflow holds
-_STATUS = {"ok": "FINISHED", "stopped": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
+_STATUS = {
+    "ok": "FINISHED",
+    "stopped": "KILLED",
+    "pruned": "KILLED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+}
 
 
 class MLflow:

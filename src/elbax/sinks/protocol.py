@@ -93,7 +93,7 @@ class Sink(Protocol):
         ...
 
     def finish(self, run: str, status: str) -> None:
-        """The run has ended: "ok", "diverged", "stopped" (to be resumed) or "failed"."""
+        """The run has ended: "ok", "diverged", "pruned", "stopped" (to go on) or "failed"."""
         ...
 
 

@@ -83,4 +83,4 @@ class WandB:
 
     def finish(self, run: str, status: str) -> None:
         """End the W&B run; it counts as failed unless it ended well."""
-        self._open.pop(run).finish(exit_code=0 if status == "ok" else 1)
+        self._open.pop(run).finish(exit_code=0 if status in ("ok", "pruned") else 1)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -28,6 +28,8 @@ from elbax.training.recorded import read_config
 from elbax.training.records import Monitor, check_monitor, epoch_records
 from elbax.training.setup import AnyModel, Objectives, as_dataset, new_fleet
 from elbax.training.state import status_of
+
+Prune = Callable[[Sequence[dict[str, Any]]], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class FitResult:
     Attributes:
         runs: name, method and seed of each run.
         models: the trained models.
-        status: "ok" or "diverged"; a diverged run keeps its last finite parameters.
+        status: "ok", "diverged" or "pruned"; a diverged run keeps its last finite parameters, a
+            pruned one those it was ended with.
         metrics: one record per run and epoch of this call, as in metrics.jsonl (which also has
             those from before a resume).
         seconds: wall-clock time of this call: building, compiling, training, looking, writing.
@@ -107,6 +110,7 @@ def fit(
     overwrite: bool = False,
     monitor: Monitor | None = None,
     monitor_every: int = 1,
+    prune: Prune | None = None,
     log: Log = (),
     progress: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -119,7 +123,8 @@ def fit(
     A fleet compiles once, or on a CPU once for each set of passes that its objectives need.
 
     Args:
-        objectives: objectives or their texts ("miwae(m=8, k=8)"), one or many, or named ones.
+        objectives: objectives or their texts ("miwae(m=8, k=8)"), one or many, or named ones; or
+            the runs themselves, a list of `RunSpec`, with no `seeds` and no `learning_rates`.
             All must draw equally many samples per datum.
         data: a `Dataset`, or an array `[N, *event]` of values in [0, 1] to train on.
         model: a configuration; or a function of a random key to a model, which gets the shape of
@@ -139,6 +144,8 @@ def fit(
             `.epoch`, `.metrics`), numbers by name; they are added to the epoch's record. None
             adds nothing. A run that has diverged is not looked at.
         monitor_every: epochs between two looks, >= 1; the last epoch always has one.
+        prune: shown the records of each epoch, before they are written; the runs whose names it
+            returns end there, as "pruned". On a CPU they cost nothing from then on.
         log: where metrics go beside metrics.jsonl: names of tensorboard, wandb, mlflow and trackio
             ("tensorboard,wandb", or a list), sinks of your own, or both. They change no bit of a
             run and never stop it.
@@ -192,7 +199,7 @@ def fit(
             sinks.start(identity, None, loop.step)
         else:
             sinks.start(identity, folder.path, loop.step, folder.records)
-        metrics = loop.train(monitor, monitor_every, checkpoint_seconds)
+        metrics = loop.train(monitor, monitor_every, prune, checkpoint_seconds)
         result = FitResult(
             runs=runs,
             models=tuple(fleet.model(i) for i in range(len(runs))),
@@ -268,7 +275,9 @@ class _Loop:
         self.step = self._saved = int(fleet.states[0].step)
         self._timed: tuple[int, float] | None = None  # step and time when all was compiled
 
-    def train(self, monitor: Monitor | None, every: int, checkpoint_seconds: float) -> list[dict]:
+    def train(
+        self, monitor: Monitor | None, every: int, prune: Prune | None, checkpoint_seconds: float
+    ) -> list[dict]:
         """Train to the end, or until told to stop; returns the epochs' records."""
         metrics, last_saved = [], time.perf_counter()
         while self.step < self.num_steps and not self._stop():
@@ -278,6 +287,8 @@ class _Loop:
             epoch, last = self.step // self._per_epoch, self.step == self.num_steps
             look = monitor if last or epoch % every == 0 else None
             records = epoch_records(self._fleet, self._runs, epoch, look)
+            if prune is not None:
+                self._end(records, set(prune(records)))
             metrics += records
             if self._folder is not None:
                 self._folder.append_metrics(records)
@@ -287,6 +298,15 @@ class _Loop:
             self._sinks.epoch(records)
         self._save()
         return metrics
+
+    def _end(self, records: Sequence[dict[str, Any]], names: set[str]) -> None:
+        """End the runs of these names; the last of their records say so."""
+        for index, run in enumerate(self._runs):
+            if run.name in names:
+                self._fleet.end(index)
+        for record in records:
+            if record["run"] in names and record["status"] == "ok":
+                record["status"] = "pruned"
 
     def _save(self) -> None:
         if self._folder is not None and self.step != self._saved:

@@ -17,7 +17,7 @@ from elbax.models.interface import Model
 from elbax.objectives import Needs
 from elbax.training.origin import copied
 from elbax.training.stacks import OverDevices, SideBySide
-from elbax.training.state import RunState
+from elbax.training.state import OK, RunState
 from elbax.training.step import Program
 
 MAPS = ("auto", "sequential", "vmap")
@@ -105,6 +105,9 @@ class Fleet:
     def advance(self, num_steps: int) -> None:
         """Take `num_steps` steps in every run; all must lie within the current epoch.
 
+        A run that was ended only has them counted; in a batched program it is computed with the
+        others and keeps its parameters, as one that diverged does.
+
         Runs one by one are each compiled for what their own objective needs, so that a run is the
         same in any company; one batched program does what any of them needs.
         """
@@ -124,17 +127,31 @@ class Fleet:
                 stacked = self._side_by_side.stacked(self.states)
             self._states, self._stacked = [], run(stacked, table.all_needs)
             return
+        before = self.states
+        going = [index for index, state in enumerate(before) if int(state.status) >= OK]
         # The first of each program goes ahead alone where it may not be compiled yet: two threads
         # would compile it twice.
-        ahead = {needs: index for index, needs in reversed(list(enumerate(table.needs)))}
+        ahead = {table.needs[index]: index for index in reversed(going)}
         first = set() if self._has_advanced else set(ahead.values())
         advanced = {index: run(self.states[index], table.needs[index]) for index in sorted(first)}
-        rest = [index for index in range(len(self.states)) if index not in first]
+        rest = [index for index in going if index not in first]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             others = pool.map(lambda i: run(self.states[i], table.needs[i]), rest)
             advanced |= dict(zip(rest, others, strict=True))
-        self.states = [advanced[index] for index in range(len(self.states))]
+        self.states = [
+            advanced[index] if index in advanced else state._replace(step=state.step + num_steps)
+            for index, state in enumerate(before)
+        ]
         self._has_advanced = True
+
+    def end(self, index: int) -> None:
+        """End a run where it stands: it keeps its parameters, and costs nothing from now on.
+
+        In a batched program it is still computed, with the others.
+        """
+        state = self.states[index]
+        if int(state.status) == OK:
+            self.states[index] = state._replace(status=jnp.asarray(-int(state.step), jnp.int32))
 
     def model(self, index: int) -> Model:
         """The model of one run as it stands, with arrays of its own: whoever has it may keep it."""

@@ -24,6 +24,7 @@ from elbax.training.recorded import (
     read_account,
     without_place,
 )
+from elbax.training.state import OK
 
 _KEPT = 2  # the newest checkpoint, and one before it in case the newest is damaged later
 
@@ -180,8 +181,12 @@ class RunFolder:
             found, lambda path: checkpoints.load(path, like, identity=self.identity)
         )
         per_epoch = self._config.get("data", {}).get("steps_per_epoch", 1 << 62)
-        runs = [run["name"] for run in self._config["runs"] if isinstance(run, dict)]
-        metrics.cut_back(self._metrics_path, int(states[0].step), runs, per_epoch)
+        ends = {
+            run["name"]: _last_step(state)
+            for run, state in zip(self._config["runs"], states, strict=False)
+            if isinstance(run, dict)
+        }
+        metrics.cut_back(self._metrics_path, int(states[0].step), ends, per_epoch)
         for damaged in found[found.index(whole) + 1 :]:
             with contextlib.suppress(OSError):
                 damaged.rename(damaged.with_name(f"{damaged.name}.damaged"))
@@ -239,6 +244,12 @@ class RunFolder:
         for old in _checkpoints(self.path)[:-_KEPT]:
             with contextlib.suppress(OSError):  # one too many does no harm
                 old.unlink()
+
+
+def _last_step(state: Any) -> int:
+    """The last step that a run took: of one that was pruned, the one that it was ended after."""
+    status = int(getattr(state, "status", OK))
+    return int(state.step) if status >= OK else -status
 
 
 def _newest_whole(found: Sequence[Path], load) -> tuple[Path, Any]:

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -61,17 +61,18 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [record for _, record in _lines(path)]
 
 
-def cut_back(path: Path, step: int, runs: Sequence[str], per_epoch: int) -> None:
+def cut_back(path: Path, step: int, ends: Mapping[str, int], per_epoch: int) -> None:
     """Drop what was written after `step`: those steps are taken again, the lines come out the same.
 
-    Lines before it that are gone, of the given runs every `per_epoch` steps, are warned of.
+    Lines before it that are gone are warned of: one every `per_epoch` steps of each run, up to the
+    step that `ends` has by its name.
 
     Raises:
         CheckpointError: see `read`; nothing has been changed then.
     """
     kept = [(line, record) for line, record in _lines(path) if record["step"] <= step]
     found = {(record["run"], record["step"]) for _, record in kept}
-    due = {(run, at) for run in runs for at in range(per_epoch, step + 1, per_epoch)}
+    due = {(run, at) for run, end in ends.items() for at in range(per_epoch, end + 1, per_epoch)}
     if lost := len(due - found):
         warnings.warn(
             f"'{path}' has lost {lost} of the {len(due)} lines that led to step {step}: learning "

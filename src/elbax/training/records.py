@@ -50,10 +50,12 @@ Monitor = Callable[[Look], Mapping[str, Any] | None]  # the metrics to add to th
 
 
 def epoch_records(fleet: Fleet, runs, epoch: int, monitor: Monitor | None) -> list[dict]:
-    """One record per run: the epoch's means, and held-out metrics where it is time for them."""
+    """One record per run that goes on: the epoch's means, and held-out metrics where it is time."""
     records = []
     config = fleet.program.config
     for index, (run, state) in enumerate(zip(runs, fleet.states, strict=True)):
+        if int(state.status) < OK:
+            continue
         sums = {name: float(value) for name, value in state.sums._asdict().items()}
         steps = sums.pop("steps")
         objective = fleet.program.objectives.objectives[index]

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import equinox as eqx
@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import _keys
-from elbax._checks import check_real, is_whole
 from elbax._door import checked_data
 from elbax._errors import InputError
 from elbax._identity import fingerprint
@@ -24,18 +23,18 @@ from elbax.models.describe import config_of, described
 from elbax.models.interface import Model
 from elbax.models.own import ModelBuilder, check_named, imported, own_builder
 from elbax.objectives import Objective
-from elbax.spelling import describe, is_described, parse
+from elbax.spelling import is_described
 from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
 from elbax.training.origin import Origin, as_origin, copied
 from elbax.training.sizes import check_sizes
+from elbax.training.specs import Objectives, runs_of
 from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
 from elbax.training.table import ObjectiveTable
 
 AnyModel = ModelConfig | ModelBuilder | str
-Objectives = Objective | str | Sequence[Objective | str] | Mapping[str, Objective]
 
 
 def new_fleet(
@@ -58,23 +57,7 @@ def new_fleet(
     >>> identity["runs"][0]["name"]
     'iwae-k4-seed0'
     """
-    named = _named(objectives)
-    if is_whole(seeds):
-        raise InputError(f"expected seeds in a list; got {seeds}. Write ({seeds},).")
-    for seed in seeds:
-        _keys.key_of(seed)
-    seeds = tuple(map(int, seeds))
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise InputError(f"expected one or more different seeds; got {seeds}.")
-    if len(set(learning_rates)) < len(learning_rates) or not all(
-        rate is None or rate > 0 for rate in learning_rates
-    ):
-        raise InputError(f"expected different learning rates > 0; got {tuple(learning_rates)}.")
-    for rate in learning_rates:
-        check_real("a learning rate", rate or 0)
-    runs = tuple(
-        RunSpec(name, seed, rate) for name in named for rate in learning_rates for seed in seeds
-    )
+    named, runs = runs_of(objectives, seeds, learning_rates)
     for caveat in dict.fromkeys(one for objective in named.values() for one in objective.caveats):
         warn(caveat)
     start = as_origin(origin)
@@ -85,29 +68,6 @@ def new_fleet(
     fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map, sample_chunk)
     identity = _identity(runs, named, dataset, model, config)
     return runs, fleet, identity | ({} if start is None else {"origin": start.lineage})
-
-
-def _named(objectives) -> dict[str, Objective]:
-    if isinstance(objectives, Mapping):
-        return dict(objectives)
-    if isinstance(objectives, Objective | str):
-        objectives = [objectives]
-    parsed = [parse(given) if isinstance(given, str) else given for given in objectives]
-    named = {_name_of(objective): objective for objective in parsed}
-    if not named or len(named) < len(parsed):
-        raise InputError(
-            f"expected one or more different objectives; got {len(parsed)}, of which {len(named)} "
-            "differ. Name each once; repeat runs with seeds."
-        )
-    return named
-
-
-def _name_of(objective: Objective) -> str:
-    """Its text, which for one of the user's own ends in a hash: two that differ have two names."""
-    text = describe(objective)
-    if is_described(objective, text):
-        return text
-    return f"{text[:-1]}, id={fingerprint(objective)[:8]})"
 
 
 def chosen(model: Any, origin: Origin | None) -> AnyModel:

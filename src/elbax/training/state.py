@@ -13,16 +13,19 @@ from elbax.models.interface import Model
 from elbax.training.adaptive import Adaptive
 from elbax.training.config import RunSpec, TrainConfig
 
-OK = 0  # any other status is the step, counted from 1, at which the run diverged
+OK = 0  # a status above it is the step, counted from 1, at which the run diverged
+# and one below it, less its sign, the step after which the run was ended: pruned
 
 
 def status_of(status: int | Int[Array, ""]) -> str:
     """A status in a word.
 
-    >>> status_of(OK), status_of(12)
-    ('ok', 'diverged')
+    >>> status_of(OK), status_of(12), status_of(-12)
+    ('ok', 'diverged', 'pruned')
     """
-    return "ok" if int(status) == OK else "diverged"
+    if int(status) == OK:
+        return "ok"
+    return "diverged" if int(status) > OK else "pruned"
 
 
 class Sums(NamedTuple):

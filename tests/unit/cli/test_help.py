@@ -38,6 +38,7 @@ def test_no_type_or_default_is_said_that_says_nothing(program):
     [
         ("train", ["--data", "--model", "--method", "--epochs", "--out"]),
         ("compare", ["--data", "--model", "--methods", "--epochs", "--out"]),
+        ("tune", ["--data", "--model", "--method", "--search", "--trials", "--epochs", "--out"]),
         ("evaluate", ["FOLDER", "--ks", "--num-data", "--against", "--active-units"]),
     ],
 )

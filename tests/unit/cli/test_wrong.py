@@ -30,6 +30,13 @@ WRONG = {
     "no such study": (["reproduce", "tabel1"], "did you mean 'table1'?"),
     "no such preset": (["reproduce", "table1", "--preset", "fast"], "fast"),
     "no data of a study": (["reproduce", "table1", "--num-data", "0"], "expected --num-data >= 1"),
+    "no name of a search": (["tune", "--search", "lr=0:1"], "unknown name in a search 'lr'"),
+    "no values of a search": (["tune", "--search", "beta"], "expected name=values, such as"),
+    "no trials": (["tune", "--trials", "0"], "expected --trials >= 1; got 0"),
+    "no range of beta": (
+        ["tune", "--method", "ciwae", "--search", "beta=0:2"],
+        "expected beta in [0, 1]",
+    ),
     "no levels": (["train", "--levels", "0"], "expected levels > 0"),
     "no epochs of a study": (["reproduce", "table1", "--epochs", "0"], "--epochs >= 1"),
     "no looks": (["train", "--monitor-every", "0"], "expected --monitor-every >= 1; got 0"),

@@ -18,6 +18,7 @@ import safetensors.numpy
 import elbax
 from elbax import bounds
 from elbax.spelling import parse
+from elbax.training.config import RunSpec
 from elbax.training.fleet import Fleet, compiled
 from elbax.training.folder import newest_checkpoint
 from elbax.training.state import OK, init_key
@@ -392,3 +393,103 @@ def test_bfloat16_products_train_alike_alone_and_in_a_fleet():
     assert bounds_seen[0] == pytest.approx(bounds_seen[1], abs=0.05)
     leaves = jax.tree.leaves(eqx.filter(alone.models[0], eqx.is_array))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+
+
+PRUNED = "ciwae-k4-beta0.5-lr0.05-seed0"
+
+
+def second_prunes(records):
+    """The first run is ended after its second epoch."""
+    assert all(record["status"] != "pruned" for record in records)
+    return [PRUNED] if records[0]["epoch"] == 2 else []
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory):
+    """Three runs given one by one, of which the first is ended after two of four epochs."""
+    folder = tmp_path_factory.mktemp("pruned") / "run"
+    options = {"fleet_map": "sequential", "epochs": 4}
+    specs = [
+        RunSpec(METHODS[0], 0, 0.05),
+        RunSpec(METHODS[1], 3, 0.01),
+        RunSpec("ciwae(4, 0.2)", 1),
+    ]
+    return folder, train(specs, directory=folder, prune=second_prunes, **options), options, specs
+
+
+def test_runs_given_one_by_one_are_the_runs_alone(pruned):
+    _, result, options, _ = pruned
+    assert [run.seed for run in result.runs] == [0, 3, 1]
+    alone = train(METHODS[1], seeds=(3,), learning_rates=(0.01,), **options)
+    assert model_bits(alone.models[0]) == model_bits(result.models[1])
+    assert result.num_compilations <= 1
+
+
+def test_a_pruned_run_ends_and_the_others_go_on(pruned):
+    folder, result, options, _ = pruned
+    assert result.status == ("pruned", "ok", "ok")
+    assert result.finished
+    lines = [json.loads(line) for line in lines_of(folder, PRUNED)]
+    assert [(line["epoch"], line["status"]) for line in lines] == [(1, "ok"), (2, "pruned")]
+    assert len(lines_of(folder, result.runs[1].name)) == 4
+    assert elbax.load_runs(folder).status == ("pruned", "ok", "ok")
+    # Its parameters are those that the same run alone has then.
+    kept = {}
+
+    def keep(look):
+        kept[look.epoch] = look.model
+
+    train(METHODS[0], learning_rates=(0.05,), monitor=keep, **options)
+    assert model_bits(kept[2]) == model_bits(result.models[0]) != model_bits(kept[4])
+
+
+def test_a_pruned_run_stays_so_when_its_fleet_is_resumed(pruned, tmp_path):
+    folder, result, options, specs = pruned
+    told = []
+    stopped = train(
+        specs, directory=tmp_path / "run", prune=second_prunes, checkpoint_seconds=0.0,
+        progress=lambda now: told.append(now.step), stop=lambda: bool(told) and told[-1] > 12,
+        **options,
+    )  # fmt: skip
+    assert not stopped.finished
+    assert stopped.status[0] == "pruned"
+    resumed = train(specs, directory=tmp_path / "run", prune=second_prunes, resume=True, **options)
+    for one, other in zip(resumed.models, result.models, strict=True):
+        assert model_bits(one) == model_bits(other)
+    lines = "metrics.jsonl"
+    assert (tmp_path / "run" / lines).read_bytes() == (folder / lines).read_bytes()
+
+
+def test_under_vmap_a_pruned_run_keeps_what_it_had(pruned):
+    _, result, options, specs = pruned
+    batched = train(specs, prune=second_prunes, **(options | {"fleet_map": "vmap"}))
+    assert batched.status == ("pruned", "ok", "ok")
+    for one, other in zip(batched.models, result.models, strict=True):
+        leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+        assert all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in leaves if eqx.is_array(a))
+
+
+def test_a_pruned_run_takes_no_more_steps(monkeypatch):
+    _, fleet, _ = build([RunSpec("iwae(4)", 0), RunSpec("iwae(4)", 1)], fleet_map="sequential")
+    fleet.advance(1)
+    fleet.end(0)
+    taken = []
+    chunk = fleet._chunk
+    fleet._chunk = lambda state, *rest: taken.append(int(state.status)) or chunk(state, *rest)
+    fleet.advance(2)
+    assert taken == [OK]
+    assert [int(state.step) for state in fleet.states] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ([RunSpec("iwae(4)", 0)], {"seeds": (0, 1)}, "expected no seeds and no learning_rates"),
+        ([RunSpec("iwae(4)", 0), "iwae(4)"], {}, "got both in one list"),
+        ([RunSpec("iwae(4)", 0)] * 2, {}, "one of them is given twice"),
+        ([RunSpec("iwae(4)", 0, -1.0)], {}, "expected different learning rates > 0"),
+    ],
+)
+def test_wrong_lists_of_runs_are_refused(given, options, message):
+    with pytest.raises(elbax.InputError, match=message):
+        train(given, **options)

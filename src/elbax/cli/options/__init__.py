@@ -12,6 +12,7 @@ from elbax.cli.options.shared import (
     RunOptions,
 )
 from elbax.cli.options.training import Compare, Train
+from elbax.cli.options.tune import Tune
 
 __all__ = [
     "COMMANDS",
@@ -35,12 +36,14 @@ __all__ = [
     "Snr",
     "Status",
     "Train",
+    "Tune",
 ]
 
 # The commands in the order of `elbax --help`; those of `elbax data` have a level of their own.
 COMMANDS: dict[str, type[Checked]] = {
     "train": Train,
     "compare": Compare,
+    "tune": Tune,
     "evaluate": Evaluate,
     "sample": Sample,
     "snr": Snr,

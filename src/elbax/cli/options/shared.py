@@ -18,7 +18,7 @@ MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 
 AUTO = "auto"  # a scheduler says which processes there are
 
-_SEEDS = ("seed", "seeds", "data_seed")  # any number that 32 bits hold
+_SEEDS = ("seed", "seeds", "data_seed", "sampler_seed")  # any number that 32 bits hold
 _MAY_BE_ZERO = ("num_valid", "process_id")
 # Where no number at all has a meaning of its own: a linear map, or what is usual.
 _MAY_BE_EMPTY = ("hidden", "channels", "hidden_above", "learning_rates")
