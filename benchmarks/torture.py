@@ -55,7 +55,8 @@ def made(root: Path) -> dict[str, tuple[Path, Reader]]:
     methods = ["--methods", "vae(4)", "iwae(4)"]
     for words in (
         ["compare", *methods, *tiny, *run_words],
-        ["evaluate", str(run), "--ks", "1", "8", "--num-data", "30", "--active-units"],
+        ["evaluate", str(run), "--ks", "1", "8", "--num-data", "30", "--active-units",
+         "--ais", "--ais-steps", "2", "--ais-chains", "2", "--calibration"],
         ["snr", str(run), "--sizes", "4", "8", "--num-draws", "32", "--ess-samples", "20"],
         ["reproduce", "log-expectation", "--epochs", "1", "--num-data", "20",
          "--out", str(root / "studies")],
@@ -66,7 +67,7 @@ def made(root: Path) -> dict[str, tuple[Path, Reader]]:
         assert code == 0, (words, said.getvalue())
     found: dict[str, tuple[Path, Reader]] = {}
     for name in ("config.json", "metrics.jsonl", "results.json", "images.npz", "per_datum.npz",
-                 "snr.json", "units.json"):  # fmt: skip
+                 "snr.json", "units.json", "calibration.json"):  # fmt: skip
         found[f"page: {name}"] = (run / name, lambda path: _page(path.parent))
     checkpoint = sorted((run / "checkpoints").iterdir())[-1]
     for file in (run / "config.json", checkpoint):

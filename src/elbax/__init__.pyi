@@ -14,12 +14,15 @@ from ._version import __version__
 from .courses import Learned, Ramp
 from .data.dataset import Dataset
 from .data.load import load_data
+from .evaluation.annealing import Annealed, Sandwich, ais, bdmc
+from .evaluation.calibration import Calibration, calibration
 from .evaluation.likelihood import Evaluation, compare, evaluate
 from .evaluation.posterior import posterior_means, prior_samples, reconstructions, sample
 from .evaluation.snr import SNR, snr
+from .evaluation.truncation import Unbiased, sumo
 from .evaluation.units import active_units
 from .gradients import value_and_grad
-from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, vae
+from .methods import ciwae, iwae, jvi, miwae, piwae, renyi, rws, tvo, uiwae, vae
 from .models._gaussian_toy import gaussian_toy
 from .models._hierarchical import hierarchical
 from .models._linear_gaussian import linear_gaussian
@@ -43,6 +46,8 @@ __all__ = [
     "SNR",
     "AbstractGenerative",
     "AbstractInference",
+    "Annealed",
+    "Calibration",
     "CheckpointError",
     "DataError",
     "Dataset",
@@ -58,11 +63,16 @@ __all__ = [
     "OutputError",
     "Ramp",
     "RunFailedError",
+    "Sandwich",
     "TrainConfig",
+    "Unbiased",
     "__version__",
     "active_units",
+    "ais",
     "arrays_of",
+    "bdmc",
     "bounds",
+    "calibration",
     "ciwae",
     "compare",
     "config_of",
@@ -96,8 +106,10 @@ __all__ = [
     "sample",
     "save",
     "snr",
+    "sumo",
     "tune",
     "tvo",
+    "uiwae",
     "vae",
     "value_and_grad",
     "with_arrays",

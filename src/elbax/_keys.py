@@ -12,7 +12,10 @@ from elbax._checks import is_whole
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 
-STREAMS = ("init", "order", "binarise", "noise", "evaluate", "sample", "baseline")
+STREAMS = (
+    *("init", "order", "binarise", "noise", "evaluate", "sample", "baseline"),
+    *("anneal", "simulate", "truncate"),
+)
 
 
 _NUM_SEEDS = 2**32  # as many as JAX tells apart; others would be the same run under another name

@@ -195,6 +195,7 @@ BOUNDS = {
     "vae": bounds.VAE(2),
     "iwae": bounds.IWAE(2),
     "miwae": bounds.MIWAE(2, 1),
+    "uiwae": bounds.UIWAE(1, 2, 2),
     "ciwae": bounds.CIWAE(2, BETA),
     "renyi": bounds.Renyi(2, 0.4),
     "jvi": bounds.JVI(2),
@@ -313,8 +314,8 @@ REFUSED = {
     "vimco of one": (lambda: elbax.iwae(1, gradient="vimco"), "draw at least 2 samples"),
     "ovis of one": (lambda: elbax.iwae(1, gradient="ovis"), "draw at least 2 samples"),
     "ovis of miwae": (lambda: elbax.miwae(2, 2, gradient="ovis"), "derived for IWAE"),
-    "wake of the elbo": (lambda: elbax.vae(4, gradient="wake"), "IWAE's or MIWAE's"),
-    "wake of ciwae": (lambda: elbax.ciwae(4, gradient="wake-dreg"), "IWAE's or MIWAE's"),
+    "wake of the elbo": (lambda: elbax.vae(4, gradient="wake"), "IWAE's, MIWAE's or UIWAE's"),
+    "wake of ciwae": (lambda: elbax.ciwae(4, gradient="wake-dreg"), "IWAE's, MIWAE's or UIWAE's"),
     "no wake, no sleep": (lambda: RWS(0.0, 0.0), "not both 0"),
 }
 

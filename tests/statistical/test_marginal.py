@@ -87,6 +87,19 @@ def test_iwae_bounds_log_p_from_below_and_tightens_with_k(record_property):
     assert_not_mean(loss, 0, num_comparisons=len(pairs) * NUM_DATA)
 
 
+def test_overlapping_groups_keep_the_mean_and_take_off_variance(record_property):
+    """Burroni et al. 2023: the U-statistic beside disjoint groups of the same samples."""
+    disjoint, overlapping = bound_values(bounds.MIWAE(8, 2)), bound_values(bounds.UIWAE(8, 2))
+    z = assert_mean(overlapping - disjoint, 0, num_comparisons=NUM_DATA)
+    record_property("max_z", z)
+    variances = [(found - found.mean(axis=0)) ** 2 for found in (overlapping, disjoint)]
+    assert_not_above(variances[0] - variances[1], 0, num_comparisons=NUM_DATA)
+    # Power, twice: there is variance to take off, and groups of another size have another mean.
+    assert_not_mean(variances[0] - variances[1], 0, num_comparisons=NUM_DATA)
+    other = bound_values(bounds.UIWAE(2, 8))
+    assert_not_mean(other - disjoint, 0, num_comparisons=NUM_DATA)
+
+
 def test_one_sample_has_the_closed_form_elbo(record_property):
     model, x, log_p, log_w = draws()
     with jax.enable_x64(True):

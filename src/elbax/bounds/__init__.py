@@ -3,6 +3,7 @@
 from elbax.bounds.abstract import AbstractBound, Custom
 from elbax.bounds.importance import CIWAE, IWAE, MIWAE, VAE
 from elbax.bounds.jackknife import JVI
+from elbax.bounds.overlapping import UIWAE
 from elbax.bounds.renyi import Renyi, Tempered
 from elbax.bounds.thermodynamic import TVO
 
@@ -12,6 +13,7 @@ __all__ = [
     "JVI",
     "MIWAE",
     "TVO",
+    "UIWAE",
     "VAE",
     "AbstractBound",
     "Custom",

@@ -17,10 +17,12 @@ from elbax.cli.outcome import Outcome, cut, filled
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import PairedDifference, compare, evaluate
+from elbax.runs.calibration import calibration_study, calibration_table
 from elbax.runs.comparison import PerDatum, answer, comparison
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, are_own
 from elbax.runs.read import per_datum_or_none
+from elbax.runs.trust import Checks, trust_table
 
 _NAME = 44  # columns of a run's name beside its numbers
 
@@ -35,20 +37,47 @@ def _evaluated_folder(options: o.Evaluate) -> Outcome:
     runs = load_own(options.folder, options.own, or_ours=options.against is not None)
     with Reporter(quiet=not is_first()) as reporter:
         if options.against is not None:
+            _refuse_checks(options)
             against = load_own(options.against, options.own, or_ours=True)
             return _evaluate_pair(runs, against, options, reporter)
         # Before the evaluation, which writes the page that shows them.
         dataset = data_of(runs, options)
         units = _units(runs, dataset, options, reporter) if options.active_units else None
-        outcome = evaluated(runs, dataset, options.evaluate, reporter)
-    if units is None:
-        return outcome
-    text = f"{outcome.text}\n\n{_units_text(units)}"
-    return Outcome(outcome.content | {"units": units}, text)
+        ranks = _calibration(runs, options, reporter) if options.check.calibration else None
+        outcome = evaluated(runs, dataset, options.evaluate, reporter, _checks(options.check))
+    if units is not None:
+        text = f"{outcome.text}\n\n{_units_text(units)}"
+        outcome = Outcome(outcome.content | {"units": units}, text)
+    if ranks is not None:
+        from elbax.report import tables
+
+        text = f"{outcome.text}\n\n{tables.to_text(calibration_table(ranks))}"
+        outcome = Outcome(outcome.content | {"calibration": ranks}, text)
+    return outcome
+
+
+def _refuse_checks(options: o.Evaluate) -> None:
+    """What is found of one folder is not found of a pair."""
+    asked = [name for name in ("active_units",) if getattr(options, name)]
+    asked += [name for name in ("ais", "sumo", "calibration") if getattr(options.check, name)]
+    if asked:
+        flags = " or ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise InputError(f"expected no {flags} with --against; evaluate each folder by itself.")
+
+
+def _checks(options: o.CheckOptions) -> Checks | None:
+    """What is asked for beside log p-hat, if anything."""
+    if not (options.ais or options.sumo):
+        return None
+    return Checks(options.ais, options.ais_steps, options.ais_chains, options.sumo)
 
 
 def evaluated(
-    runs: Runs, dataset: Dataset, options: o.EvaluateOptions, reporter: Reporter
+    runs: Runs,
+    dataset: Dataset,
+    options: o.EvaluateOptions,
+    reporter: Reporter,
+    checks: Checks | None = None,
 ) -> Outcome:
     """Evaluate and write the page; other data than the runs' own leave the folder as it is."""
     from elbax.report.page import write_report
@@ -65,6 +94,7 @@ def evaluated(
         ks=options.ks,
         num_data=options.num_data,
         seed=options.seed,
+        checks=checks,
         progress=progress,
         write=are_own(runs, dataset) and is_first(),
         over_processes=jax.process_count() > 1,
@@ -86,8 +116,10 @@ def found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
     """The comparison as a table, and what it says in a sentence."""
     from elbax.report import tables
 
-    table = tables.to_text(comparison(results, per_datum))
-    return f"{table}\n\n{filled(answer(results, per_datum))}"
+    parts = [tables.to_text(comparison(results, per_datum)), filled(answer(results, per_datum))]
+    if (trust := trust_table(results)) is not None:
+        parts.append(tables.to_text(trust))
+    return "\n\n".join(parts)
 
 
 def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
@@ -105,6 +137,17 @@ def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter
             "pruning", (index + done) / total, runs.specs[index].name
         ),
         write=are_own(runs, dataset) and is_first(),
+    )
+
+
+def _calibration(runs: Runs, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:
+    total = len(runs.specs)
+    return calibration_study(
+        runs,
+        seed=options.evaluate.seed,
+        progress=lambda index, done: reporter.update(
+            "calibrating", (index + done) / total, runs.specs[index].name
+        ),
     )
 
 

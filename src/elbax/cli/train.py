@@ -30,7 +30,14 @@ from elbax.training.recorded import read_config
 from elbax.training.records import Look, Monitor
 from elbax.training.setup import new_fleet
 
-_NUMBERS = ("m", "k", "beta", "alpha", "knots")  # which a method's text may give by position
+_NUMBERS = (
+    "m",
+    "k",
+    "permutations",
+    "beta",
+    "alpha",
+    "knots",
+)  # which a method's text may give by position
 _ARGUMENTS = (*_NUMBERS, "learn", "gradient", "warmup", "alpha_warmup")
 _BOUND = "A datum is one image or row; the bound is that of the last epoch's training."
 _FLEET = "a fleet: {} runs in one compiled program"

@@ -143,7 +143,7 @@ class Evaluation:
 
     def estimate(self, metric: str) -> Estimate:
         """Mean over the finite data and its standard error; a gap's is that of the differences."""
-        return _mean_and_error(self.per_datum(metric)[self.is_finite(metric)])
+        return mean_and_error(self.per_datum(metric)[self.is_finite(metric)])
 
     @property
     def log_p_hat(self) -> Estimate:
@@ -276,11 +276,12 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "log_p_hat") ->
             f"{second.ks}: log p-hat would mean two things."
         )
     both = first.is_finite(metric) & second.is_finite(metric)
-    estimate = _mean_and_error(second.per_datum(metric)[both] - first.per_datum(metric)[both])
+    estimate = mean_and_error(second.per_datum(metric)[both] - first.per_datum(metric)[both])
     return PairedDifference(metric, estimate.mean, estimate.standard_error)
 
 
-def _mean_and_error(values: np.ndarray) -> Estimate:
+def mean_and_error(values: np.ndarray) -> Estimate:
+    """The mean of values of so many data, and its standard error; NaN where there are too few."""
     values = values.astype(np.float64)
     if values.size == 0:
         return Estimate(float("nan"), float("nan"))

@@ -67,6 +67,26 @@ def sample(model: Model, num_samples: int, *, key: PRNGKey) -> np.ndarray:
     return _in_blocks(_data, model, _keys(key, num_samples))
 
 
+def simulated(model: Model, num_samples: int, *, key: PRNGKey) -> tuple[PyTree, np.ndarray]:
+    """Pairs (z, x) drawn from p(x, z): each z is an exact draw from the posterior of its x.
+
+    By the same key, `sample` gives the same x.
+
+    Returns:
+        z `[num_samples, ..]` as a draw of the prior is, and x `[num_samples, *event]`.
+
+    Raises:
+        InputError: fewer than one, or a model of your own without `sample_data`.
+
+    >>> from elbax.models import linear_gaussian
+    >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
+    >>> z, x = simulated(model, 4, key=jax.random.key(1))
+    >>> z.shape, x.shape
+    ((4, 2), (4, 3))
+    """
+    return _in_blocks(_pairs, model, _keys(key, num_samples))
+
+
 def _keys(key: PRNGKey, num_samples: int) -> jax.Array:
     """A key for each sample."""
     if num_samples < 1:
@@ -105,9 +125,15 @@ def _prior(params, keys, static):
 
 @partial(jax.jit, static_argnames="static")
 def _data(params, keys, static):
+    return _pairs(params, keys, static)[1]
+
+
+@partial(jax.jit, static_argnames="static")
+def _pairs(params, keys, static):
     generative = eqx.combine(params, static).generative
 
     def one(key):
-        return generative.sample_data(generative.sample_prior(key), jax.random.fold_in(key, 1))
+        z = generative.sample_prior(key)
+        return z, generative.sample_data(z, jax.random.fold_in(key, 1))
 
     return jax.vmap(one)(keys)

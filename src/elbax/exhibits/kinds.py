@@ -156,9 +156,9 @@ class DotsExhibit(Exhibit):
 class HistogramExhibit(Exhibit):
     """Panels of histograms above a common axis.
 
-    A panel is `{"title", "edges", "lines"}`, perhaps with a "mark" on the axis; a line is
-    `{"label", "heights"}`, one height for each bin. Ticks of a `log` axis are powers of ten of the
-    edges, which are logarithms to base 10.
+    A panel is `{"title", "edges", "lines"}`, perhaps with a "mark" on the axis and a "band" of
+    heights, its low and its high end; a line is `{"label", "heights"}`, one height for each bin.
+    Ticks of a `log` axis are powers of ten of the edges, which are logarithms to base 10.
     """
 
     x: str
@@ -178,6 +178,8 @@ class HistogramExhibit(Exhibit):
             shape = (len(panel["edges"]) - 1,)
             if any(np.asarray(one["heights"], float).shape != shape for one in panel["lines"]):
                 raise ValueError(f"a histogram of '{self.name}' without {shape[0]} heights")
+            if panel.get("band") is not None and len(panel["band"]) != 2:
+                raise ValueError(f"a band of '{self.name}' that is not from low to high")
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class _Histogram(TypedDict):
     edges: list[float]
     lines: list[_Heights]
     mark: NotRequired[float | None]
+    band: NotRequired[list[float] | None]
 
 
 class _Histograms(_Told):

@@ -225,6 +225,8 @@ def _histograms(exhibit: HistogramExhibit) -> Figure:
                 line["heights"], panel["edges"], color=color, ls="-" if alone else dashes,
                 lw=1.2, fill=alone, alpha=0.75 if alone else 1,
             )  # fmt: skip
+        if panel.get("band") is not None:
+            axes.axhspan(*panel["band"], color="#7f7f7f", alpha=0.25, lw=0)
         if panel.get("mark") is not None:
             axes.axvline(panel["mark"], color=INK, lw=0.9, ls=(0, (4, 3)))
         axes.set_title(cut(panel["title"], 30 if columns == 2 else 60), fontsize=8)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from elbax._errors import InputError
 from elbax._types import LogWeights
-from elbax.bounds import IWAE, MIWAE, AbstractBound
+from elbax.bounds import IWAE, MIWAE, UIWAE, AbstractBound
 from elbax.rules.abstract import PLAIN, AbstractRule, Coefficients, Context, refuse
 
 
@@ -56,7 +56,7 @@ class RWS(AbstractRule):
         return self.sleep
 
     def check(self, bound: AbstractBound) -> None:
-        """The wake phase needs the weights of IWAE or, per group, MIWAE; sleep needs none."""
+        """The wake phase needs the weights of IWAE or, per group, MIWAE or UIWAE; sleep none."""
         if self.wake > 0:
             _check_weights(bound, "reweighted wake-sleep")
 
@@ -89,5 +89,9 @@ class RWSDReG(AbstractRule):
 
 
 def _check_weights(bound: AbstractBound, rule: str) -> None:
-    if not isinstance(bound, IWAE | MIWAE):
-        refuse(bound, rule, "it follows the posterior by IWAE's or MIWAE's normalized weights.")
+    if not isinstance(bound, IWAE | MIWAE | UIWAE):
+        refuse(
+            bound,
+            rule,
+            "it follows the posterior by IWAE's, MIWAE's or UIWAE's normalized weights.",
+        )

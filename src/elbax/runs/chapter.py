@@ -23,9 +23,11 @@ from elbax.exhibits import (
 )
 from elbax.models.config import ModelConfig
 from elbax.runs import comparison, curves, metrics
+from elbax.runs.calibration import calibration_figure, calibration_table
 from elbax.runs.groups import Method, by_method, number
 from elbax.runs.read import RunResults, read
 from elbax.runs.snr_exhibits import exhibits_of, slopes
+from elbax.runs.trust import trust_table
 from elbax.training.config import TrainConfig
 from elbax.training.environment import changes
 
@@ -125,6 +127,8 @@ def _figures(run_results: RunResults) -> Iterator[Section]:
     content = run_results.results
     lines = [curves.learning_curves(run_results), curves.bounds_by_k(content)]
     shown = [exhibit for exhibit in lines if exhibit.lines]
+    if (table := trust_table(content)) is not None:
+        yield Section("trust", "How far log p-hat can be trusted", [table])
     gaps = curves.gaps(content)
     yield Section("bounds", "Bounds", [*shown, *gaps], "No run finished with an epoch or a bound.")
     moving = [curves.courses(run_results), curves.snr_curves(run_results)]
@@ -135,6 +139,10 @@ def _figures(run_results: RunResults) -> Iterator[Section]:
         yield Section("images", "Images", _images(run_results), _NO_IMAGES)
     if run_results.snr is not None:
         yield snr_section(run_results.snr)
+    if run_results.calibration is not None:
+        shown = [calibration_figure(run_results.calibration)]
+        table = calibration_table(run_results.calibration)
+        yield Section("calibration", "Calibration of the encoder", [*shown, table])
     if run_results.units is not None:
         yield Section("active-units", "Active units", [_units(run_results.units)])
 

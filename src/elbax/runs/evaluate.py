@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,14 @@ from elbax.evaluation.units import active_units
 from elbax.models.interface import Model
 from elbax.runs.load import Runs, load_data_of
 from elbax.runs.results import setting_of, setting_stamp, write_arrays, write_results
+from elbax.runs.trust import Checks, Found, checked_run, earlier
 from elbax.spelling import label
 from elbax.training.environment import environment
 from elbax.training.recorded import read_account
 from elbax.training.setup import as_dataset
 
 _NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures
+_OF_BOUNDS = 0.1  # of the time of a run that is checked, about
 
 
 def evaluate_runs(
@@ -35,6 +37,7 @@ def evaluate_runs(
     ks: Sequence[int] = (1, 64, 5000),
     num_data: int | None = None,
     seed: int = 0,
+    checks: Checks | None = None,
     progress: Callable[[int, float], None] | None = None,
     write: bool = True,
     over_processes: bool = False,
@@ -42,7 +45,8 @@ def evaluate_runs(
     """Evaluate every run on the test data; write what was found into the folder.
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
-    `finite [R, K, N]`, `ess [R, N]`, `khat [R, N]`; of images `ssim [R, N]`), images.npz pictures.
+    `finite [R, K, N]`, `ess [R, N]`, `khat [R, N]`; of images `ssim [R, N]`; of checks
+    `ais [R, N]`, `bdmc_upper [R, M]` and others), images.npz pictures.
     The first two are also kept under a name of their own for every setting (`ks`, `num_data`,
     `seed`), such as results-k1-64-n360-seed0.json. Each says its setting and the hash of the
     checkpoint it is of.
@@ -54,6 +58,8 @@ def evaluate_runs(
         ks: sample counts; the largest gives log p-hat.
         num_data: how many test data, from the first; all if omitted.
         seed: of the binarisation and of the samples.
+        checks: other estimates of log p(x) to set beside log p-hat; what earlier ones found in the
+            same evaluation is kept.
         progress: told the run's number and the fraction of it that is done.
         write: leave out to only return what was found, for data that are not the runs' own.
         over_processes: share the data among the processes of `jax.distributed`, all of which make
@@ -63,7 +69,7 @@ def evaluate_runs(
         The content of results.json.
 
     Raises:
-        InputError: a count below 1.
+        InputError: a count below 1, or checks that a model does not allow.
 
     >>> import tempfile
     >>> import elbax
@@ -77,26 +83,19 @@ def evaluate_runs(
     begun, ks = time.perf_counter(), sample_counts(ks)
     dataset = load_data_of(runs) if dataset is None else as_dataset(dataset)
     x = dataset.evaluation_split("test", seed, num_data)
-    entries, pictures, evaluations, similarities = [], [], [], []
-    for index, spec in enumerate(runs.specs):
-        told = None if progress is None else (lambda done, i=index: progress(i, done))
-        # A few more bounds cost nothing, and a curve against k wants them.
-        whole = evaluate(
-            runs.models[index],
-            x,
-            key=key_of(seed),
-            ks=between(ks),
-            progress=told,
-            over_processes=over_processes,
-        )
-        found = _only(whole, ks)
-        entry, shown, similar = _describe(runs, index, spec, dataset, x, found, seed)
-        entries.append(entry | {"curve": _curve(whole)})
-        pictures.append(shown)
-        evaluations.append(found)
-        if similar is not None:
-            similarities.append(similar)
+    if checks is not None:
+        checks.check(runs.models)
+    parts = [
+        _evaluated(runs, index, dataset, x, ks, seed, checks, progress, over_processes)
+        for index in range(len(runs.specs))
+    ]
     setting = setting_of(ks, len(x), seed) | {"checkpoint": runs.checkpoint}
+    kept = earlier(runs.path, setting) if write else None
+    if kept is not None and len(kept) == len(parts):
+        parts = [
+            one._replace(found=before if one.found is None else one.found.over(before))
+            for one, before in zip(parts, kept, strict=True)
+        ]
     results = {
         "format": 1,
         "elbax": __version__,
@@ -114,21 +113,68 @@ def evaluate_runs(
             "steps": runs.steps_done,
             **read_account(runs.path),
         },
-        "runs": entries,
+        "runs": [one.entry if one.found is None else one.found.into(one.entry) for one in parts],
     }
     if not write:
         return results
-    arrays = {
+    if are_images(dataset.event_shape):
+        shown = dataset.intensities("test")[:_NUM_SHOWN]
+        _write_images(runs.path / "images.npz", shown, [one.pictures for one in parts], setting)
+    write_results(runs.path, setting, results, _arrays(parts))
+    return results
+
+
+class _Evaluated(NamedTuple):
+    """One run: its entry in results.json, and what goes into the arrays."""
+
+    entry: dict[str, Any]
+    pictures: tuple[np.ndarray, np.ndarray]
+    evaluation: Evaluation
+    similar: Any  # SSIM [N], or None where the data are no images
+    found: Found | None
+
+
+def _evaluated(runs, index, dataset, x, ks, seed, checks, progress, over_processes) -> _Evaluated:
+    of_bounds = 1.0 if checks is None else _OF_BOUNDS
+
+    def told(done: float) -> None:
+        if progress is not None:
+            progress(index, done)
+
+    # A few more bounds cost nothing, and a curve against k wants them.
+    model = runs.models[index]
+    whole = evaluate(
+        model,
+        x,
+        key=key_of(seed),
+        ks=between(ks),
+        progress=lambda done: told(of_bounds * done),
+        over_processes=over_processes,
+    )
+    evaluation, found = _only(whole, ks), None
+    if checks is not None:
+        found = checked_run(
+            model, x, evaluation, checks, seed, lambda d: told(of_bounds + (1 - of_bounds) * d)
+        )
+    entry, pictures, similar = _describe(
+        runs, index, runs.specs[index], dataset, x, evaluation, seed
+    )
+    return _Evaluated(entry | {"curve": _curve(whole)}, pictures, evaluation, similar, found)
+
+
+def _arrays(parts: Sequence[_Evaluated]) -> dict[str, np.ndarray]:
+    """Values of every datum by name, runs on the first axis."""
+    evaluations = [one.evaluation for one in parts]
+    similar = [one.similar for one in parts if one.similar is not None]
+    others = [one.found.arrays for one in parts if one.found is not None]
+    return {
         "bounds": np.stack([found.bounds for found in evaluations]),
         "finite": np.stack([found.finite for found in evaluations]),
         "ess": np.stack([found.ess for found in evaluations]),
-        "khat": np.stack([found.khat for found in evaluations]),
-    } | ({"ssim": np.stack(similarities)} if similarities else {})
-    if are_images(dataset.event_shape):
-        shown = dataset.intensities("test")[:_NUM_SHOWN]
-        _write_images(runs.path / "images.npz", shown, pictures, setting)
-    write_results(runs.path, setting, results, arrays)
-    return results
+        "khat": np.stack([np.asarray(found.khat) for found in evaluations]),
+        **({"ssim": np.stack(similar)} if similar else {}),
+        **({name: np.stack([one[name] for one in others]) for name in others[0]} if others else {}),
+    }
 
 
 def between(ks: Sequence[int]) -> tuple[int, ...]:

@@ -123,3 +123,65 @@ _SSIM = Metric(
     meaning="The structural similarity of held-out images with their reconstructions from the "
     "posterior mean, 1 where they are equal.",
 )
+
+# Other estimates of log p(x) than log p-hat, in the order of their table.
+CHECKS = (
+    Metric(
+        "ais",
+        "AIS",
+        2,
+        "log p(x) by annealed importance sampling from the encoder, averaged over the same data: "
+        "like log p-hat a lower bound in expectation, by far fewer chains that each go further.",
+    ),
+    Metric(
+        "ais_gain",
+        "AIS - log p-hat",
+        3,
+        "AIS minus log p-hat, paired: well above 0, log p-hat is too low by at least so much.",
+    ),
+    Metric(
+        "sumo",
+        "SUMO",
+        2,
+        "An unbiased estimate of log p(x), no bound, by a series of IWAE-k cut off at random, from "
+        "about as many samples as log p-hat; where k-hat is large a few data may be far off.",
+    ),
+    Metric(
+        "sumo_gain",
+        "SUMO - log p-hat",
+        3,
+        "SUMO minus log p-hat, paired: within its error of 0 where log p-hat has no bias to see.",
+    ),
+    Metric(
+        "bdmc_iwae",
+        "simulated: IWAE",
+        2,
+        "IWAE at the largest k of data simulated from the model itself.",
+    ),
+    Metric(
+        "bdmc_lower",
+        "BDMC lower",
+        2,
+        "A lower bound in expectation on log p(x) of these simulated data, by chains from the "
+        "encoder to the posterior.",
+    ),
+    Metric(
+        "bdmc_upper",
+        "BDMC upper",
+        2,
+        "An upper bound in expectation on the same, by chains backwards from an exact draw of the "
+        "posterior, which simulated data have.",
+    ),
+    Metric(
+        "short_least",
+        "short by at least",
+        3,
+        "BDMC lower minus IWAE, paired: in expectation IWAE lies at least so far below log p(x).",
+    ),
+    Metric(
+        "short_most",
+        "at most",
+        3,
+        "BDMC upper minus IWAE, paired: in expectation IWAE lies at most so far below log p(x).",
+    ),
+)

@@ -19,7 +19,7 @@ from elbax._reading import (
 )
 from elbax.evaluation.images import are_images
 from elbax.runs.results import setting_stamp
-from elbax.runs.schemas import Results, Snr, Units
+from elbax.runs.schemas import CalibrationFile, Results, Snr, Units
 from elbax.spelling import label
 from elbax.training import metrics
 from elbax.training.config import RunSpec
@@ -48,6 +48,7 @@ class RunResults:
             `ssim [R, N]`; None where it does not belong to these results.
         snr: `snr.json`, which `elbax snr` writes; None where it was not measured.
         units: `units.json`, which `elbax evaluate --active-units` writes; None likewise.
+        calibration: `calibration.json`, which `elbax evaluate --calibration` writes; likewise.
     """
 
     results: dict[str, Any]
@@ -57,6 +58,7 @@ class RunResults:
     per_datum: dict[str, np.ndarray] | None = None
     snr: dict[str, Any] | None = None
     units: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 def read(run_dir: str | Path) -> RunResults:
@@ -85,6 +87,9 @@ def read(run_dir: str | Path) -> RunResults:
         per_datum=per_datum_or_none(folder, results),
         snr=measured(folder / "snr.json", Snr, "elbax snr"),
         units=measured(folder / "units.json", Units, "elbax evaluate --active-units"),
+        calibration=measured(
+            folder / "calibration.json", CalibrationFile, "elbax evaluate --calibration"
+        ),
     )
 
 
@@ -196,15 +201,34 @@ def measured(path: Path, schema: Any, command: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     content = _parse(path, f"measure it again with `{command}`", schema)
-    if content["format"] != FORMAT or not content.get("lines", content.get("runs")):
+    told = content.get("lines", content.get("runs"))
+    if content["format"] != FORMAT or not told or not all(map(_are_shares, _ranks(content))):
         raise InputError(f"expected '{path}' as `{command}` writes it; measure it again.")
     if not _agrees(content):
         raise InputError(f"lists in '{path}' are of different lengths; measure it again.")
     return content
 
 
+def _ranks(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a calibration.json has of each run, layer and kind of draws; of other files nothing."""
+    return [one for run in content.get("runs", ()) for one in run.get("found", ())]
+
+
+def _are_shares(one: dict[str, Any]) -> bool:
+    """Whether what lies between 0 and 1 does."""
+    numbers = [*one["shares"], *one["coverage"], *one["coverage_error"]]
+    return all(0 <= number <= 1 for number in (*numbers, one["error"], one["p_value"]))
+
+
 def _agrees(content: dict[str, Any]) -> bool:
-    """Whether an snr.json has a number for each size, a units.json a count for each layer."""
+    """Whether an snr.json has a number for each size, a units.json a count for each layer.
+
+    And a calibration.json two coverages with their errors.
+    """
+    if "lines" not in content and "found" in content["runs"][0]:
+        return all(
+            len(one["coverage"]) == len(one["coverage_error"]) == 2 for one in _ranks(content)
+        )
     if "lines" not in content:
         return all(len(run["active"]) == len(run["variances"]) for run in content["runs"])
     groups = [group for line in content["lines"] for group in line["groups"].values()]

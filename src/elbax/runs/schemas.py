@@ -1,4 +1,4 @@
-"""What files of an evaluation, of `elbax snr` and of `--active-units` hold at least."""
+"""What files of an evaluation, of `elbax snr` and of options of `evaluate` hold at least."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -31,6 +31,19 @@ class Curve(TypedDict):
     standard_error: list[float]
 
 
+class Checks(TypedDict):
+    """How other estimates of log p(x) were made, and their errors."""
+
+    steps: NotRequired[int]
+    chains: NotRequired[int]
+    acceptance: NotRequired[float | None]
+    ais_error: NotRequired[float | None]
+    num_simulated: NotRequired[int]
+    bdmc_unknown: NotRequired[str]
+    sumo_repeats: NotRequired[int]
+    sumo_error: NotRequired[float | None]
+
+
 class Run(TypedDict):
     """What was found of one run."""
 
@@ -47,6 +60,7 @@ class Run(TypedDict):
     num_nonfinite: NotRequired[dict[str, int] | int | None]
     num_unreliable: NotRequired[int | None]
     mc_error: NotRequired[float | None]
+    checks: NotRequired[Checks]
 
 
 class Training(Environment):
@@ -132,3 +146,31 @@ class Units(TypedDict):
     format: int
     threshold: float
     runs: list[UnitsOfRun]
+
+
+class Ranks(TypedDict):
+    """Ranks of some latents of one run among one kind of draws."""
+
+    latents: str
+    kind: str
+    shares: list[float]
+    error: float
+    coverage: list[float]
+    coverage_error: list[float]
+    p_value: float
+
+
+class RanksOfRun(TypedDict):
+    """All ranks of one run."""
+
+    name: str
+    found: list[Ranks]
+
+
+class CalibrationFile(TypedDict):
+    """A calibration.json."""
+
+    format: int
+    num_data: int
+    num_draws: int
+    runs: list[RanksOfRun]

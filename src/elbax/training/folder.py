@@ -37,7 +37,14 @@ _FILES = (
     "images.npz",
     "sinks.json",
 )
-_MEASURED = ("results-*.json", "per_datum-*.npz", "units.json", "snr.json", "report.html")
+_MEASURED = (
+    "results-*.json",
+    "per_datum-*.npz",
+    "units.json",
+    "snr.json",
+    "calibration.json",
+    "report.html",
+)
 
 
 class RunFolder:

@@ -35,7 +35,7 @@ def dots_of(names=NAMES):
 
 def histogram_of(names=NAMES):
     panels = [
-        {"title": name, "edges": [0, 1, 2], "mark": 0.5,
+        {"title": name, "edges": [0, 1, 2], "mark": 0.5, "band": [0.5, 1.5],
          "lines": [{"label": f"K = {k}", "heights": [k, 2]} for k in (1, 10)]}
         for name in names
     ]  # fmt: skip
@@ -163,6 +163,7 @@ def test_what_an_exhibit_tells_is_read_back(make):
         (lines_of, lambda c: c["lines"][0].update(y=["one", "two", "three"]), ValueError),
         (dots_of, lambda c: c["rows"][0].update(values=[1.0]), ValueError),
         (histogram_of, lambda c: c["panels"][0].update(edges=[0]), ValueError),
+        (histogram_of, lambda c: c["panels"][0].update(band=[0.1]), ValueError),
         (images_of, lambda c: c["panels"][0].update(columns=0), ValueError),
         (images_of, lambda c: c["panels"][0].update(array="other"), KeyError),
         (lines_of, lambda c: c.update(kind="film"), KeyError),

@@ -6,6 +6,7 @@ from elbax.cli.options.looking import Evaluate, Export, Plot, Report, Sample, Sn
 from elbax.cli.options.reproduce import Reproduce
 from elbax.cli.options.shared import (
     Checked,
+    CheckOptions,
     DataOptions,
     EvaluateOptions,
     ModelOptions,
@@ -17,6 +18,7 @@ from elbax.cli.options.tune import Tune
 __all__ = [
     "COMMANDS",
     "DATA_COMMANDS",
+    "CheckOptions",
     "Checked",
     "Compare",
     "DataFetch",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.options.shared import (
+    CheckOptions,
     DataDirOptions,
     DeviceOptions,
     EvaluateOptions,
@@ -30,6 +31,7 @@ class Evaluate(OwnModelOptions, LookedAtOptions, ProcessOptions, DeviceOptions, 
     folder: tyro.conf.Positional[str]
     """Folder that `elbax train` or `elbax compare` wrote."""
     evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    check: CheckOptions = field(default_factory=CheckOptions)
     against: MaybeFolder = None
     """Another run folder on the same data: compare the first run of each, datum by datum (a datum
     is one image or row)."""

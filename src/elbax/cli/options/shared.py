@@ -246,6 +246,26 @@ class EvaluateOptions(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckOptions(Checked):
+    """How far log p-hat can be trusted: other roads to log p(x), each slower."""
+
+    ais: bool = False
+    """Also estimate log p(x) by annealed importance sampling (AIS) from the encoder and, on up to
+    100 data simulated from the model, enclose it from both sides (BDMC): whether so many samples
+    suffice. Continuous latents."""
+    ais_steps: int = 500
+    """Annealing steps; more bring the two sides closer."""
+    ais_chains: int = 16
+    """Annealed chains per datum."""
+    sumo: bool = False
+    """Also estimate log p(x) without bias, by a series of bounds that is cut off at random (SUMO):
+    no bound, and of heavy tails."""
+    calibration: bool = False
+    """Also rank the latents of 1000 data simulated from the model among draws of the encoder:
+    whether q(z|x) is too narrow or too wide. Continuous latents."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnModelOptions(Checked):
     """The model of the runs."""
 

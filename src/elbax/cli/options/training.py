@@ -21,9 +21,11 @@ class ObjectiveOptions(Checked):
     """The objective: numbers of the method, and how its gradient is estimated."""
 
     m: int | None = None
-    """Groups of samples per datum, that is per image or row (vae, miwae, piwae)."""
+    """Groups of samples per datum, that is per image or row (vae, miwae, piwae, uiwae)."""
     k: int | None = None
     """Samples per group (all but vae)."""
+    permutations: int | None = None
+    """Orders of the samples whose groups uiwae averages over."""
     beta: Annotated[str | None, tyro.conf.arg(metavar="X")] = None
     """Weight of the ELBO in ciwae, from 0 (IWAE) to 1 (ELBO); start:end:epochs goes linearly."""
     learn: Literal["noise", "ascend", "descend"] | None = None
@@ -54,8 +56,8 @@ class Train(ObjectiveOptions):
     REST = "Seeds, and runs to start from"
 
     method: str = "iwae"
-    """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo or rws, alone or as `elbax compare`
-    takes it, with its numbers: "piwae(8,8)"."""
+    """Method: vae, iwae, miwae, piwae, ciwae, renyi, jvi, tvo, uiwae or rws, alone or as
+    `elbax compare` takes it, with its numbers: "piwae(8,8)"."""
     seeds: tuple[int, ...] = (0,)
     """Seeds, one run each; several runs train as one fleet: they share one compiled program."""
     start: Annotated[str | None, tyro.conf.arg(name="from", metavar="FOLDER")] = None
