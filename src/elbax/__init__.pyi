@@ -1,5 +1,6 @@
 from . import bounds, distributions, models, nn, rules
 from ._devices import limit_devices
+from ._door import schema_of
 from ._errors import (
     CheckpointError,
     DataError,
@@ -16,8 +17,11 @@ from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.annealing import Annealed, Sandwich, ais, bdmc
 from .evaluation.calibration import Calibration, calibration
+from .evaluation.imputation import Imputations, Imputed, impute, multiple_imputations
 from .evaluation.likelihood import Evaluation, compare, evaluate
+from .evaluation.pooling import Pooled, pool
 from .evaluation.posterior import posterior_means, prior_samples, reconstructions, sample
+from .evaluation.scores import Scores, score
 from .evaluation.snr import SNR, snr
 from .evaluation.truncation import Unbiased, sumo
 from .evaluation.units import active_units
@@ -38,6 +42,9 @@ from .report.page import write_report
 from .runs.evaluate import evaluate_runs
 from .runs.load import load_runs, origin_of
 from .search.tune import tune
+from .tables.files import read_table
+from .tables.schema import Column, Schema
+from .tables.table import Table, table_of
 from .training.config import TrainConfig
 from .training.fit import fit
 from .training.records import Look
@@ -49,11 +56,14 @@ __all__ = [
     "Annealed",
     "Calibration",
     "CheckpointError",
+    "Column",
     "DataError",
     "Dataset",
     "ElbaxError",
     "ElbaxWarning",
     "Evaluation",
+    "Imputations",
+    "Imputed",
     "InputError",
     "Learned",
     "Look",
@@ -61,9 +71,13 @@ __all__ = [
     "ModelConfig",
     "Objective",
     "OutputError",
+    "Pooled",
     "Ramp",
     "RunFailedError",
     "Sandwich",
+    "Schema",
+    "Scores",
+    "Table",
     "TrainConfig",
     "Unbiased",
     "__version__",
@@ -82,6 +96,7 @@ __all__ = [
     "fit",
     "gaussian_toy",
     "hierarchical",
+    "impute",
     "iwae",
     "jvi",
     "limit_devices",
@@ -92,21 +107,27 @@ __all__ = [
     "log_weights",
     "miwae",
     "models",
+    "multiple_imputations",
     "nn",
     "one_layer",
     "origin_of",
     "piwae",
+    "pool",
     "posterior_means",
     "prior_samples",
     "pruned",
+    "read_table",
     "reconstructions",
     "renyi",
     "rules",
     "rws",
     "sample",
     "save",
+    "schema_of",
+    "score",
     "snr",
     "sumo",
+    "table_of",
     "tune",
     "tvo",
     "uiwae",

@@ -17,6 +17,9 @@ from jax.core import Tracer
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import Bernoulli
+from elbax.models.cells import Row
+from elbax.tables.schema import Schema
+from elbax.tables.table import Table
 
 
 class _Observed(NamedTuple):
@@ -24,6 +27,7 @@ class _Observed(NamedTuple):
 
     shape: tuple[int, ...]
     is_binary: bool
+    schema: Schema | None
 
 
 def checked(model: Any, x: Any, key: Any) -> tuple[jax.Array, PRNGKey]:
@@ -37,7 +41,7 @@ def checked_data(model: Any, x: Any, name: str = "x") -> jax.Array:
     Args:
         model: with `.generative` and `.inference`.
         x: `[B, *event]`, a NumPy or a JAX array of any real dtype; rows that hold NaN pass, their
-            bounds are not finite.
+            bounds are not finite; of a table NaN is a cell that is missing.
         name: of the argument, for the message.
 
     Raises:
@@ -56,6 +60,45 @@ def checked_data(model: Any, x: Any, name: str = "x") -> jax.Array:
         _check_unit(np.asarray(x), name)
     x = jnp.asarray(x)
     return x if x.dtype in (np.float32, np.float64) else x.astype(jnp.zeros(()).dtype)
+
+
+def sees_holes(model: Any) -> bool:
+    """Whether the data of a model are rows of a table, cells of which may be missing."""
+    return schema_of(model) is not None
+
+
+def schema_of(model: Any) -> Schema | None:
+    """What the columns of a model's table are; None where its data are no table.
+
+    >>> import elbax
+    >>> elbax.schema_of(elbax.linear_gaussian(3, 2, key=jax.random.key(0)))
+    """
+    return _observed_by(model.generative).schema
+
+
+def checked_table(model: Any, table: Table) -> np.ndarray:
+    """The values of a table `[N, C]`, if they are under the schema of this model.
+
+    Raises:
+        InputError: no table, no model of tables, or another schema.
+    """
+    if not isinstance(table, Table):
+        raise InputError(
+            "expected a table, such as `elbax.table_of(data, schema=elbax.schema_of(model))`; got "
+            f"{type(table).__name__}."
+        )
+    values, schema = checked_data(model, table.values, "the table's values"), schema_of(model)
+    if schema is None:
+        raise InputError(
+            "expected a model of tables; this one has another likelihood. Train one on an "
+            "`elbax.Table`."
+        )
+    if schema != table.schema:
+        raise InputError(
+            "expected the table under the schema of the model, whose units and categories are "
+            "its own; make it with `elbax.table_of(data, schema=elbax.schema_of(model))`."
+        )
+    return np.asarray(values)
 
 
 def checked_key(key: Any) -> PRNGKey:
@@ -122,4 +165,5 @@ def _remembered(structure: Any, kinds: tuple) -> _Observed:
     z = of(lambda g, key: g.sample_prior(key), generative, jax.random.key(0))
     shape = of(lambda g, z: g.mean(z), generative, z).shape
     likelihood = of(lambda g, z: g.likelihood(z), generative, z)
-    return _Observed(shape, isinstance(likelihood, Bernoulli))
+    schema = likelihood.schema if isinstance(likelihood, Row) else None
+    return _Observed(shape, isinstance(likelihood, Bernoulli), schema)

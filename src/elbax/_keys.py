@@ -14,7 +14,7 @@ from elbax._types import PRNGKey
 
 STREAMS = (
     *("init", "order", "binarise", "noise", "evaluate", "sample", "baseline"),
-    *("anneal", "simulate", "truncate"),
+    *("anneal", "simulate", "truncate", "bootstrap"),
 )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from elbax._checks import check_count
-from elbax._door import checked
+from elbax._door import checked, sees_holes
 from elbax._errors import InputError
 from elbax._numerics import effective_sample_size
 from elbax._pullbacks import Encoder, add, sleep_gradient, times
@@ -191,11 +191,17 @@ def check_chunk(sample_chunk: int | None) -> None:
 
 
 def check_latents(objective: Objective, model: Model) -> None:
-    """Refuse a gradient through the samples where latents are discrete.
+    """Refuse a gradient through discrete latents, and dreams without the holes of a table.
 
     Raises:
         InputError: naming rules that fit.
     """
+    if objective.needs.sleep and sees_holes(model):
+        raise InputError(
+            "the sleep phase dreams whole rows, and an encoder of tables with holes would learn "
+            "from them nothing of holes (masking them would be right only where cells are missing "
+            "completely at random); choose another gradient, such as wake, dreg or vimco."
+        )
     if objective.needs.path and not model.inference.is_reparameterized:
         raise InputError(
             f"{type(objective.gradient).__name__} differentiates through the samples, and this "

@@ -19,7 +19,10 @@ PAGES = sorted(
     if not {"_build", ".venv"} & set(path.parts)
 )
 WITH_SUBCOMMANDS = {"data", "snr"}
-WITH_PYTHON = [page for page in PAGES if page.startswith(("guides/own-", "guides/logging"))]
+WITH_PYTHON = [
+    *(page for page in PAGES if page.startswith(("guides/own-", "guides/logging"))),
+    pytest.param("guides/tables.md", marks=pytest.mark.slow),
+]
 
 
 def python_of(page: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`elbax data`: list, info, fetch. Static text waits neither for JAX nor for SciPy."""
+"""`elbax data`: list, info, fetch, describe. Static text waits neither for JAX nor for SciPy."""
 
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome, hanging
@@ -49,3 +49,31 @@ def data_fetch(options: o.DataFetch) -> Outcome:
     files = [str(path) for path in fetch.fetch(options.name).values()]
     text = "\n".join(files) or f"{options.name} needs no download."
     return Outcome({"name": options.name, "files": files}, text)
+
+
+def data_describe(options: o.DataDescribe) -> Outcome:
+    """What the columns of a table are, and why."""
+    from elbax.cli.named import header_of
+    from elbax.tables.files import read_table
+
+    table = read_table(options.data, header=header_of(options.header), types=options.types)
+    shares = 1 - table.mask.mean(axis=0)
+    columns = [
+        {
+            "name": column.name,
+            "kind": column.kind,
+            "why": column.why,
+            "missing": float(share),
+            "categories": list(column.categories),
+        }
+        for column, share in zip(table.schema.columns, shares, strict=True)
+    ]
+    content = {"rows": len(table), "columns": columns, "ignored": list(table.schema.ignored)}
+    width = max(len(one["name"]) for one in columns)
+    lines = [
+        hanging(f"{one['name']:{width}}  {one['kind']:17}  {one['missing']:4.0%}  ", one["why"])
+        for one in columns
+    ]
+    lines += [f"{name:{width}}  ignored" for name in table.schema.ignored]
+    head = f"{len(table)} rows; kind of each column, share of its cells missing, and why:"
+    return Outcome(content, "\n".join([head, *lines]))

@@ -24,6 +24,9 @@ ACTIONS: dict[type, tuple[str, str]] = {
     o.DataList: ("data", "data_list"),
     o.DataInfo: ("data", "data_info"),
     o.DataFetch: ("data", "data_fetch"),
+    o.DataDescribe: ("data", "data_describe"),
+    o.Score: ("tables", "score_file"),
+    o.Impute: ("tables", "impute_file"),
 }
 
 

@@ -38,7 +38,8 @@ Data sets that elbax knows by name, and your own.
 def page_of_commands() -> str:
     """What `elbax --help` shows."""
     shown = {name: _paragraphs(command)[0] for name, command in COMMANDS.items()}
-    return _PAGE.format(commands=_commands(shown | {"data": "Data sets: list, info, fetch."}))
+    data = {"data": "Data sets: list, info, fetch, describe."}
+    return _PAGE.format(commands=_commands(shown | data))
 
 
 def page_of_data() -> str:

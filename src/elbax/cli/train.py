@@ -9,7 +9,7 @@ import jax
 from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.evaluate import evaluated, found_text
-from elbax.cli.named import load_own, own_of
+from elbax.cli.named import header_of, load_own, own_of
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import check_trained, logging_to, run_folder, train_in, trained_lines
@@ -24,6 +24,7 @@ from elbax.runs.load import load_data_of, model_config_of, origin_of
 from elbax.runs.read import read
 from elbax.sinks.sinks import Sinks
 from elbax.spelling import parse
+from elbax.tables.schema import described_lines, parse_types
 from elbax.training.fit import FitResult, Progress
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
@@ -204,6 +205,8 @@ def _dataset(options: o.Train | o.Compare, folder: Path) -> Dataset:
         "seed": data.data_seed,
         "num_valid": data.num_valid,
         "levels": data.levels,
+        "types": None if data.types is None else parse_types(data.types),
+        "header": header_of(data.header),
     }
     if options.run.resume and (folder / "config.json").is_file():
         begun = as_begun(read_config(folder), data.data, data_dir=data.data_dir, **asked)
@@ -235,6 +238,7 @@ def chosen_model(options: o.ModelOptions) -> ModelConfig | str:
         likelihood=options.likelihood,
         scale=options.scale,
         scale_floor=options.scale_floor,
+        missing=options.missing,
         output_bias=options.output_bias,
         standardize=options.standardize,
     )
@@ -247,6 +251,10 @@ def _latents(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
 
 def _say_if_grey(dataset: Dataset, model: ModelConfig | str, reporter: Reporter) -> None:
     if isinstance(model, str):
+        return
+    if dataset.schema is not None:
+        for line in described_lines(dataset.schema):
+            reporter.say(line)
         return
     if model.likelihood == "bernoulli" and dataset.binarise == "none" and not dataset.is_binary:
         reporter.say(

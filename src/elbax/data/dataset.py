@@ -11,6 +11,7 @@ import numpy as np
 from elbax._errors import DataError
 from elbax.data.binarise import binarise_fixed, to_float
 from elbax.data.checks import refuse_masked
+from elbax.tables.schema import Schema
 
 MODES = ("dynamic", "fixed", "threshold", "none")
 _BLOCK_ROWS = 4096  # bounds the temporary float64 arrays at about 26 MB for 28 x 28 images
@@ -36,6 +37,8 @@ class Dataset:
         source: the files that were read.
         binarise: the mode in force: "dynamic", "fixed", "threshold" or "none".
         request: the arguments of `load_data` that give this data set again, or None.
+        schema: what the columns are, where the data are a table with holes (`elbax.Table`): then
+            the arrays hold its values, float32 with NaN where missing.
         usual: the mode is what is usual for these data, not asked for; see `under`.
 
     Raises:
@@ -63,6 +66,7 @@ class Dataset:
     binarise: str = "none"
     request: dict[str, Any] | None = None
     usual: bool = False
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         if self.binarise not in MODES:
@@ -136,6 +140,8 @@ class Dataset:
     @cached_property
     def is_binary(self) -> bool:
         """Whether every stored value means intensity 0 or 1."""
+        if self.schema is not None:
+            return False
         return all(
             bool(np.all((array == 0) | (array == self.levels))) for array in self.splits().values()
         )
@@ -145,15 +151,22 @@ class Dataset:
         return to_float(self.split(split), self.levels)
 
     def mean_intensity(self) -> np.ndarray:
-        """Return the mean of the training split, `[D]` float32, summed in float64."""
+        """Return the mean of the training split, `[D]` float32, summed in float64.
+
+        Of a table it is that of what was observed, 0 where nothing was.
+        """
+        if self.schema is not None:
+            return _observed_moments(self.train)[0]
         total = self.train.reshape(len(self.train), -1).sum(axis=0, dtype=np.float64)
         return (total / len(self.train) / self.levels).astype(np.float32)
 
     def standard_deviation(self) -> np.ndarray:
         """Return that of the training split, `[D]` float32, summed in float64; of 0/1 draws if so.
 
-        A value that never changes has 0, exactly.
+        A value that never changes has 0, exactly. Of a table it is that of what was observed.
         """
+        if self.schema is not None:
+            return _observed_moments(self.train)[1]
         rows = self.train.reshape(len(self.train), -1)
         mean = rows.sum(axis=0, dtype=np.float64) / len(rows)
         if self.binarise == "dynamic":
@@ -193,12 +206,23 @@ class Dataset:
     def fingerprint(self) -> str:
         """Return 16 hex digits of a sha256 over all arrays, their shapes, levels and the mode."""
         digest = hashlib.sha256(f"{self.levels} {self.binarise}".encode())
+        if self.schema is not None:
+            digest.update(repr(self.schema).encode())
         for field in dataclasses.fields(self):
             array = getattr(self, field.name)
             if isinstance(array, np.ndarray):
                 digest.update(f"{field.name} {array.dtype.str} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
+
+
+def _observed_moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the observed cells of each column."""
+    there = ~np.isnan(rows)
+    count = np.maximum(there.sum(axis=0), 1)
+    mean = np.where(there, rows, 0).sum(axis=0, dtype=np.float64) / count
+    squares = (np.where(there, rows - mean, 0) ** 2).sum(axis=0)
+    return mean.astype(np.float32), np.sqrt(squares / count).astype(np.float32)
 
 
 def _check_split(name: str, array: np.ndarray, train: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Load a data set by name or path: find it, read it, check it, binarise it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from elbax.data.fetch import locate
 from elbax.data.own import read_own
 from elbax.data.readers import read_amat, read_chardata, read_idx, read_npz
 from elbax.data.registry import DataSource
+from elbax.tables.schema import parse_types
 
 
 def load_data(
@@ -26,12 +28,14 @@ def load_data(
     seed: int = 0,
     num_valid: int = 0,
     levels: float | int | None = None,
+    types: Mapping[str, str] | str | None = None,
+    header: bool | None = None,
 ) -> Dataset:
     """Load a data set by name, or your own from a file or folder.
 
     Args:
         name_or_path: a name that `elbax.data.registry.names` lists, or the path of an .npy file,
-            an .npz archive or a folder of images.
+            an .npz archive, a folder of images, or a table: .csv, .tsv, .txt or .parquet.
         data_dir: where the files of a named set are, directly or in its sub-folder; by default
             the folder in ELBAX_DATA, then the cache, then a download.
         binarise: "dynamic" (grey, drawn afresh per minibatch), "fixed" (every pixel drawn once),
@@ -42,6 +46,10 @@ def load_data(
         num_valid: how many of the last training rows to hold out as the validation split.
         levels: the stored value of your own data that means intensity 1, such as 255 or 16; by
             default 255 for images of whole numbers 0 to 255, else 1 (see `elbax.data.own`).
+
+        types: kinds of a table's columns, "age=count,sex=categorical" (see `elbax.table_of`).
+        header: whether the first line of a table in text names its columns; told by its looks if
+            omitted.
 
     Returns:
         The data set, on the host.
@@ -64,15 +72,23 @@ def load_data(
             f"expected the name or path of a data set; got {type(name_or_path).__name__}. An array "
             "is given to `elbax.fit` as it is, or as `elbax.Dataset(name=.., train=.., test=..)`."
         )
+    asked: dict[str, str] = {}
     path = _is_path(name_or_path)
     if path:
-        dataset = read_own(Path(name_or_path).expanduser(), seed, levels)
+        asked = parse_types(types) if isinstance(types, str) else dict(types or {})
+        own = Path(name_or_path).expanduser()
+        dataset = read_own(own, seed, levels, header=header, types=asked)
+    elif types:
+        raise DataError(f"expected no types for '{name_or_path}', which is no table; leave it out.")
     else:
         dataset = _read_by_name(str(name_or_path), data_dir, levels)
     mode = binarise or dataset.binarise
     name = str(Path(name_or_path).expanduser().resolve()) if path else str(name_or_path)
     request = {"name_or_path": name, "binarise": mode, "seed": seed, "num_valid": num_valid}
     request |= {"levels": dataset.levels} if path else {}
+    if dataset.schema is not None:
+        _refuse_draws(mode, name)
+        request |= {"types": asked, "header": header}
     divided = replace(held_out(dataset, num_valid), usual=binarise is None)
     return replace(_apply_mode(divided, mode, seed), request=request)
 
@@ -84,15 +100,25 @@ def load_other(
     binarise: str,
     seed: int = 0,
     levels: float | int | None = None,
+    **cells: Any,
 ) -> Dataset:
     """Load data to score with a trained model: all rows of a single array are test data.
 
-    Arguments and errors are those of `load_data`.
+    Arguments and errors are those of `load_data`; of a table also `schema` and `unseen`, as
+    `elbax.table_of` takes them.
     """
     if not _is_path(name_or_path):
         return load_data(name_or_path, data_dir=data_dir, binarise=binarise, seed=seed)
-    dataset = read_own(Path(name_or_path).expanduser(), seed, levels, whole=True)
+    dataset = read_own(Path(name_or_path).expanduser(), seed, levels, whole=True, **cells)
     return _apply_mode(dataset, binarise, seed)
+
+
+def _refuse_draws(mode: str, name: str) -> None:
+    if mode != "none":
+        raise DataError(
+            f"expected no binarise for the table '{name}', whose cells are no grey levels; got "
+            f"{mode}. Leave it out."
+        )
 
 
 def _read_by_name(name: str, data_dir: Any, levels: float | int | None) -> Dataset:
@@ -166,7 +192,7 @@ def _read_digits(num_train: int) -> dict[str, np.ndarray]:
     """Shuffle, since scikit-learn keeps each writer's digits together, and split."""
     from sklearn.datasets import load_digits
 
-    rows, labels = load_digits(return_X_y=True)
+    rows, labels = map(np.asarray, load_digits(return_X_y=True))
     images = rows.astype(np.uint8).reshape(-1, 8, 8)
     # RandomState, because NumPy promises that its streams never change.
     order = np.random.RandomState(0).permutation(len(images))

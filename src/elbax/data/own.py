@@ -1,6 +1,9 @@
 """Read a user's own data: .npy, .npz, or a folder of images."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from elbax._errors import DataError
 from elbax.data.checks import check_images, to_float32, warn
 from elbax.data.dataset import Dataset
 from elbax.data.readers import read_image_folder, read_npy, read_npz
+from elbax.data.tabled import table_dataset
+from elbax.tables.files import is_table, read_raw
+from elbax.tables.raw import from_array
 
 _PREFIXES = ("", "x_", "X_")
 _VALID = ("valid", "val", "validation", "dev")
@@ -16,9 +22,18 @@ _SPLIT_STREAM = 3  # after the streams of binarise.STREAMS: the split has random
 
 
 def read_own(
-    path: Path, seed: int = 0, levels: float | int | None = None, *, whole: bool = False
+    path: Path,
+    seed: int = 0,
+    levels: float | int | None = None,
+    *,
+    whole: bool = False,
+    header: bool | None = None,
+    **cells: Any,
 ) -> Dataset:
     """Read a file or folder into a data set.
+
+    A .csv, .tsv, .txt or .parquet file is a table (`elbax.tables`), and so is an array with two
+    axes where NaN says that a cell is missing, or where kinds of columns are given.
 
     An .npy file, an .npz archive with one array and a folder of images are shuffled by `seed`, and
     a tenth becomes the test split. An .npz archive may instead bring `train` and `test`, or
@@ -33,12 +48,26 @@ def read_own(
         path: the file or folder.
         seed: of the test split.
         levels: the stored value that means intensity 1.
+        header: whether the first line of a table in text names its columns; told by its looks if
+            omitted.
+        cells: of tables: `types`, or `schema` and `unseen`, as `elbax.table_of` takes them.
         whole: take all rows of a single array as the test split (and as the training split).
 
     Raises:
         DataError: no such file, an unknown kind of file, unreadable, or arrays that do not fit.
     """
+    split = None if whole else partial(split_off_test, seed=seed)
+    if is_table(path) and not path.is_dir():
+        return table_dataset(read_raw(path, header), path.stem, split, **cells)
     arrays = _read_arrays(path)
+    if _are_cells(arrays.get("all"), cells):
+        raw = from_array(arrays["all"], source=f"'{path}'")
+        return replace(table_dataset(raw, path.stem, split, **cells), source=str(path))
+    if any(cells.values()):
+        raise DataError(
+            f"expected a table for kinds of columns; '{path}' holds arrays of another kind. Leave "
+            "types out, or give a .csv, a .parquet or one array with two axes."
+        )
     for name, array in arrays.items():
         if not name.endswith("_labels"):
             check_images(array, likelihood="real", name=f"{name} of {path}")
@@ -60,6 +89,13 @@ def read_own(
         binarise="dynamic" if levels > 1 else "none",
         usual=True,
     )
+
+
+def _are_cells(array: np.ndarray | None, cells: dict[str, Any]) -> bool:
+    """Whether an array is a table with holes, or is to be taken for a table."""
+    if array is None or array.ndim != 2:
+        return False
+    return any(cells.values()) or (array.dtype.kind == "f" and bool(np.isnan(array).any()))
 
 
 def split_off_test(
@@ -92,8 +128,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".npz":
         return _choose_keys(read_npz(path), path)
     raise DataError(
-        f"{path}: expected an .npy file, an .npz archive or a folder of images; got "
-        f"'{path.suffix or path.name}'. Save the array with numpy.save."
+        f"{path}: expected a table (.csv, .parquet), an .npy file, an .npz archive or a folder of "
+        f"images; got '{path.suffix or path.name}'. Save the array with numpy.save."
     )
 
 

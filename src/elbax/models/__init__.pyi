@@ -8,12 +8,14 @@ from ._hierarchical import (
 )
 from ._linear_gaussian import LinearGaussian, LinearInference, linear_gaussian
 from ._one_layer import Generative, Inference, one_layer
+from .cells import Row
 from .config import PRESETS, ModelConfig
 from .describe import config_of
 from .heads import BernoulliHead, CategoricalHead, NormalHead
 from .interface import AbstractGenerative, AbstractInference, Model
 from .pruning import pruned
 from .saved import load, save
+from .tables import Observed, TableHead
 from .weights import arrays_of, with_arrays
 
 __all__ = [
@@ -32,7 +34,10 @@ __all__ = [
     "Model",
     "ModelConfig",
     "NormalHead",
+    "Observed",
+    "Row",
     "StandardNormal",
+    "TableHead",
     "ToyGenerative",
     "ToyInference",
     "arrays_of",

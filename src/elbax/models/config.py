@@ -1,11 +1,14 @@
 """A model's configuration, free of JAX so that the command line starts fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from elbax.nn._names import ACTIVATIONS
+from elbax.tables.schema import Schema
 
-__all__ = ["ACTIVATIONS", "LATENTS", "PRESETS", "ModelConfig"]
+__all__ = ["ACTIVATIONS", "LATENTS", "MISSING", "PRESETS", "ModelConfig"]
 
+# Why cells of a table are missing.
+MISSING = ("random", "self-masking", "self-masking-above", "self-masking-below")
 LATENTS = ("normal", "bernoulli", "categorical")
 
 
@@ -35,7 +38,8 @@ class ModelConfig:
     hidden_above: tuple[int, ...] = ()
     """Sizes of the hidden layers between two stochastic layers; none is a linear map."""
     likelihood: str = "bernoulli"
-    """Distribution of the data given the latents: bernoulli or gaussian."""
+    """Distribution of the data given the latents: bernoulli, gaussian or, of tables whose columns
+    `table` describes, table."""
     scale: str = "exp"
     """How a standard deviation is made positive: exp or softplus."""
     scale_floor: float = 1e-6
@@ -45,11 +49,26 @@ class ModelConfig:
     standardize: bool = True
     """Under a Gaussian likelihood, let the networks see and give data in units of the training
     data's standard deviation; densities stay in the data's own units."""
+    table: Schema | None = None
+    """The columns of a table, where the data are one; training puts it here."""
+    missing: str = "random"
+    """Why cells of a table are missing: random (given what was observed), or by their own value in
+    gaussian and log-normal columns: self-masking, or where it is known that large or small values
+    go missing, self-masking-above or self-masking-below."""
 
     @property
     def is_standardized(self) -> bool:
         """Whether the model holds the mean and standard deviation of its training data."""
         return self.standardize and self.likelihood == "gaussian"
+
+    def of_table(self, schema: Schema) -> "ModelConfig":
+        """The same sizes for rows of a table, whose columns decide the likelihood.
+
+        >>> from elbax.tables.schema import Column
+        >>> SMALL.of_table(Schema((Column("a", "poisson"),))).likelihood
+        'table'
+        """
+        return replace(self, likelihood="table", table=schema)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -66,6 +85,8 @@ LARGER = ModelConfig(hidden=(400, 400), latents=20)
 TWO_LAYER = ModelConfig(latents=(100, 50), hidden_above=(100, 100))
 # For images whose sides are multiples of 4, such as 28 x 28 and 32 x 32.
 CONV = ModelConfig(channels=(32, 64), hidden=(256,), activation="relu")
+# For tables: the networks of Mattei & Frellsen 2019, section 4.2.
+TABLE = ModelConfig(hidden=(128, 128, 128), latents=10)
 # Sigmoid belief networks of 200 units, linear maps (Mnih & Gregor 2014; Mnih & Rezende 2016).
 SBN = ModelConfig(hidden=(), latents=(200,), latent="bernoulli")
 SBN_2 = ModelConfig(hidden=(), latents=(200, 200), latent="bernoulli")
@@ -77,6 +98,7 @@ PRESETS = {
     "two-layer": TWO_LAYER,
     "small-two-layer": SMALL_TWO_LAYER,
     "conv": CONV,
+    "table": TABLE,
     "sbn": SBN,
     "sbn-2": SBN_2,
     "sbn-3": SBN_3,

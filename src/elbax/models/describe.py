@@ -16,10 +16,14 @@ from elbax.models.build import build
 from elbax.models.config import ModelConfig
 from elbax.models.heads import BernoulliHead, CategoricalHead, NormalHead
 from elbax.models.interface import Model
+from elbax.models.tables import Observed, TableHead
 from elbax.nn.convolutions import ConvEncoder
 from elbax.nn.linear import Activation, Standardized
+from elbax.tables.schema import schema_from
 
 _LATENT = {NormalHead: "normal", BernoulliHead: "bernoulli", CategoricalHead: "categorical"}
+
+_LIKELIHOOD = {NormalHead: "gaussian", BernoulliHead: "bernoulli", TableHead: "table"}
 
 
 def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
@@ -96,7 +100,9 @@ def config_from(fields: dict[str, Any]) -> ModelConfig:
     default = dataclasses.asdict(ModelConfig())
     known: dict[str, Any] = {}
     for name, value in fields.items():
-        if isinstance(value, list | tuple):
+        if name == "table":
+            known[name] = schema_from(value)
+        elif isinstance(value, list | tuple):
             known[name] = tuple(map(_count, value))
         elif name == "scale_floor":
             known[name] = float(value)
@@ -133,7 +139,8 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         encoders, decoders = [inference.encoder], [generative.decoder]
     first: Any = encoders[0]
     standardize = isinstance(first.network, Standardized)
-    network: Any = first.network.network if standardize else first.network
+    wrapped = standardize or isinstance(first.network, Observed)
+    network: Any = first.network.network if wrapped else first.network
     channels: tuple[int, ...] = ()
     if isinstance(network, ConvEncoder):
         channels = tuple(c.out_channels for c in network.convolutions)
@@ -153,12 +160,18 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         latents=latents if isinstance(generative, HierarchicalGenerative) else latents[0],
         latent=_LATENT[type(first)],
         hidden_above=_widths(encoders[1].network) if len(encoders) > 1 else (),
-        likelihood="gaussian" if isinstance(decoders[0], NormalHead) else "bernoulli",
+        likelihood=_LIKELIHOOD[type(decoders[0])],
+        **(_of_table(decoders[0]) if isinstance(decoders[0], TableHead) else {}),
         **categories,
         **({} if standardize or not isinstance(decoders[0], NormalHead) else unstandardized),
         **scales,
     )
     return config, tuple(int(size) for size in generative.event_shape)
+
+
+def _of_table(head: TableHead) -> dict[str, Any]:
+    missing = "random" if head.mechanism is None else head.mechanism.kind
+    return {"table": head.schema, "missing": missing}
 
 
 def _size(head: NormalHead | BernoulliHead | CategoricalHead) -> int:

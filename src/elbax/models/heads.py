@@ -13,7 +13,10 @@ from elbax._checks import check_real
 from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
-from elbax.models.config import ACTIVATIONS, LATENTS, ModelConfig
+from elbax.models.config import ACTIVATIONS, LATENTS, MISSING, ModelConfig
+from elbax.models.missing import mechanism_of
+from elbax.models.outputs import first_outputs, num_outputs
+from elbax.models.tables import Observed, TableHead, num_inputs
 from elbax.nn.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
 from elbax.nn.linear import MLP, Activation, Linear, Standard, Standardized
 
@@ -137,6 +140,10 @@ def encoder_network(
     event_shape: tuple[int, ...], config: ModelConfig, key: PRNGKey, standard: Standard | None
 ) -> tuple[Network, int]:
     """The network that reads the raveled datum, and how many features it gives."""
+    if config.table is not None:
+        sizes = [num_inputs(config.table), *config.hidden]
+        network, width = hidden_network(sizes, config, key)
+        return Observed(network, config.table), width
     if config.channels:
         activation = Activation(config.activation)
         network = ConvEncoder(
@@ -182,6 +189,8 @@ def data_head(
     `sizes` are those of its input and of its hidden layers. A standardized head starts at the mean
     and standard deviation that `standard` holds.
     """
+    if config.table is not None:
+        return _table_head(sizes, config, keys, data_mean)
     if config.channels:
         activation = Activation(config.activation)
         network = ConvDecoder(
@@ -201,6 +210,16 @@ def data_head(
     return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor, standard)
 
 
+def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
+    assert config.table is not None
+    network, width = hidden_network(sizes, config, keys[0])
+    outputs = Linear(width, num_outputs(config.table), key=keys[1])
+    means = None if not config.output_bias or data_mean is None else np.asarray(data_mean)
+    start = jnp.asarray(first_outputs(config.table, means), jnp.zeros(0).dtype)
+    mechanism = mechanism_of(config.missing, config.table)
+    return TableHead(network, _with_bias(outputs, start), config.table, mechanism)
+
+
 def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> Float[Array, " d"]:
     mean = np.asarray(data_mean, np.float64).reshape(-1)
     if likelihood == "bernoulli":
@@ -216,7 +235,8 @@ def _with_bias(output, bias: Float[Array, " d"]):
 
 _NAMES = {
     "scale": ("exp", "softplus"),
-    "likelihood": ("bernoulli", "gaussian"),
+    "missing": MISSING,
+    "likelihood": ("bernoulli", "gaussian", "table"),
     "latent": LATENTS,
     "activation": ACTIVATIONS,
 }
@@ -233,6 +253,7 @@ def check_config(
     for name, known in _NAMES.items():
         if getattr(config, name) not in known:
             raise InputError(unknown(name, getattr(config, name), known))
+    _check_table(config, event_shape)
     if config.channels:
         check_images(event_shape, config.channels)
     sizes = (*config.hidden, *config.hidden_above, *config.layers, *config.channels)
@@ -260,4 +281,22 @@ def check_config(
         raise InputError(
             f"expected data_mean with {size} values, for Bernoulli in [0, 1]; got shape "
             f"{np.shape(data_mean)}, from {np.min(data_mean):g} to {np.max(data_mean):g}."
+        )
+
+
+def _check_table(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
+    """Refuse a table without columns, other columns than the data's, or a table of images."""
+    if (config.table is None) != (config.likelihood != "table"):
+        raise InputError(
+            "expected likelihood='table' with the columns of a table, and only there; take "
+            "`config.of_table(schema)`."
+        )
+    if config.table is None:
+        return
+    if config.channels:
+        raise InputError("expected no channels for a table; convolutions are for images.")
+    if event_shape != (len(config.table.columns),):
+        raise InputError(
+            f"expected data of {len(config.table.columns)} columns, which the table has; got shape "
+            f"{list(event_shape)}."
         )

@@ -9,6 +9,7 @@ from elbax._errors import DataError, InputError
 from elbax.data import registry
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data, load_other
+from elbax.tables.schema import schema_from
 
 _MOVED = " If the data of these runs have moved, name them with --data."
 _OLD_LEVELS = (255.0, 1.0)  # whole numbers 0 to 255 were grey images, in tables too
@@ -126,6 +127,7 @@ def _other(config: dict[str, Any], folder: Path, data: str, data_dir: str | None
         binarise=own["binarise"],
         seed=request.get("seed", 0),
         levels=request.get("levels"),
+        **_cells(config, request),
     )
     if list(dataset.event_shape) != own["event_shape"]:
         raise DataError(
@@ -133,6 +135,16 @@ def _other(config: dict[str, Any], folder: Path, data: str, data_dir: str | None
             f"got {list(dataset.event_shape)} in '{data}'."
         )
     return dataset
+
+
+def _cells(config: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """How cells are read, where the runs model a table: under their own schema."""
+    described = config.get("model")
+    try:
+        schema = schema_from(described.get("table") if isinstance(described, dict) else None)
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise DataError(f"the table of these runs is none that elbax wrote ({error}).") from None
+    return {} if schema is None else {"schema": schema, "header": request.get("header")}
 
 
 def _with_test(dataset: Dataset, split: str) -> Dataset:

@@ -17,6 +17,7 @@ from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
 from elbax.models.own import ModelBuilder
 from elbax.runs.data import find
+from elbax.tables.schema import schema_from
 from elbax.training import checkpoints
 from elbax.training.config import RunSpec, listed
 from elbax.training.environment import changes, environment
@@ -217,6 +218,7 @@ def model_config_of(config: dict[str, Any]) -> ModelConfig:
     }
     # Folders from before models were standardized do not say so; under a Bernoulli likelihood, to
     # which it means nothing, none does.
+    fields["table"] = schema_from(described.get("table"))
     fields.setdefault("standardize", fields.get("likelihood") != "gaussian")
     return ModelConfig(**fields)
 

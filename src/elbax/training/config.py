@@ -49,6 +49,9 @@ class TrainConfig:
     """Precision of the factors in the matrix products of elbax's own layers when training: float32,
     or bfloat16, which is faster where the processor has it. Sums, parameters and log-weights stay
     float32, as do evaluations."""
+    bootstrap: bool = False
+    """Train every run on a resample of the training data, drawn with replacement by its seed: for
+    proper multiple imputation, and for errors over what the data might have been."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, with a sentence."""

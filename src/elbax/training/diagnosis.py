@@ -14,6 +14,7 @@ import numpy as np
 from elbax import _keys
 from elbax import _log_weights as waist
 from elbax._arrays import named_leaves
+from elbax._door import sees_holes
 from elbax._errors import InputError
 from elbax._types import PyTree
 from elbax.gradients import Plan, routed, set_aside
@@ -61,9 +62,9 @@ def _found(program: Program, state: RunState, images: jax.Array, needs: Needs) -
 
 def _of_terms(program: Program, state: RunState, x, rows: np.ndarray) -> str | None:
     """The first term that is not finite on the way to the bound; None where all are."""
-    if not np.isfinite(np.asarray(x)).all():
-        return _said("the datum itself", _bad(x, 0), rows)
     model: Model = eqx.combine(state.params, program.static_model)
+    if not (sees_holes(model) or np.isfinite(np.asarray(x)).all()):
+        return _said("the datum itself", _bad(x, 0), rows)
     keys = jax.random.split(
         _keys.step_key(state.key, "noise", state.step), (program.objectives.num_samples, len(x))
     )

@@ -19,6 +19,7 @@ from elbax.models.interface import Model
 from elbax.sinks.ending import tell_end
 from elbax.sinks.pictures import shown
 from elbax.sinks.sinks import Log, Sinks, as_sinks
+from elbax.tables.table import Table
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig, listed
 from elbax.training.fleet import Fleet
@@ -98,7 +99,7 @@ class FitResult:
 
 def fit(
     objectives: Objectives,
-    data: Dataset | np.ndarray,
+    data: Dataset | Table | np.ndarray,
     *,
     model: AnyModel | None = None,
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
@@ -126,7 +127,8 @@ def fit(
         objectives: objectives or their texts ("miwae(m=8, k=8)"), one or many, or named ones; or
             the runs themselves, a list of `RunSpec`, with no `seeds` and no `learning_rates`.
             All must draw equally many samples per datum.
-        data: a `Dataset`, or an array `[N, *event]` of values in [0, 1] to train on.
+        data: a `Dataset`, an array `[N, *event]` of values in [0, 1] to train on, or a
+            `elbax.Table`, whose columns then decide the likelihood.
         model: a configuration; or a function of a random key to a model, which gets the shape of
             a datum too if it has an argument `event_shape`; or a text: a preset's name, or
             "module:function" for a function to import. If omitted, the like of what to start

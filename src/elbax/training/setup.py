@@ -24,6 +24,7 @@ from elbax.models.interface import Model
 from elbax.models.own import ModelBuilder, check_named, imported, own_builder
 from elbax.objectives import Objective
 from elbax.spelling import is_described
+from elbax.tables.table import Table
 from elbax.training.adaptive import initial_adaptive
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.fleet import Fleet
@@ -39,7 +40,7 @@ AnyModel = ModelConfig | ModelBuilder | str
 
 def new_fleet(
     objectives: Objectives,
-    data: Dataset | np.ndarray,
+    data: Dataset | Table | np.ndarray,
     *,
     model: AnyModel | None = None,
     config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
@@ -62,7 +63,9 @@ def new_fleet(
         warn(caveat)
     start = as_origin(origin)
     model = chosen(model, start)
-    dataset = _under(as_dataset(data), model)
+    dataset = as_dataset(data)
+    model = suited(model, dataset)
+    dataset = _under(dataset, model)
     _check_data(dataset, config, model)
     check_chunk(sample_chunk)
     fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map, sample_chunk)
@@ -102,10 +105,24 @@ def _like(start: Model) -> AnyModel:
     return build_same
 
 
-def as_dataset(data: Dataset | np.ndarray) -> Dataset:
-    """A data set as it is, an array as training and test data in one."""
+def suited(model: AnyModel, dataset: Dataset) -> AnyModel:
+    """A configuration with the columns of a table, where the data are one."""
+    if dataset.schema is None or not isinstance(model, ModelConfig):
+        return model
+    if model.table not in (None, dataset.schema):
+        raise InputError(
+            "expected the data under the schema of the model to start from; they have another. "
+            "Give `elbax.table_of(data, schema=...)`, or on the command line the same file."
+        )
+    return model.of_table(dataset.schema)
+
+
+def as_dataset(data: Dataset | Table | np.ndarray) -> Dataset:
+    """A data set as it is, an array or a table as training and test data in one."""
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, Table):
+        return Dataset(name="table", train=data.values, test=data.values, schema=data.schema)
     check_images(data, likelihood="any", name="data")
     array = to_float32(np.asarray(data), "data")
     return Dataset(name="array", train=array, test=array)
@@ -126,8 +143,13 @@ def _under(dataset: Dataset, model: AnyModel) -> Dataset:
 
 def _check_data(dataset: Dataset, config: TrainConfig, model: AnyModel) -> None:
     likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
+    if dataset.schema is None and likelihood == "table":
+        raise InputError(
+            "expected a table for this model, such as `elbax.table_of(frame)`; got an array."
+        )
     for name, array in dataset.splits().items():
-        check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
+        if dataset.schema is None:  # the cells of a table were looked at when it was made
+            check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
     if likelihood == "gaussian":
         _warn_of_gaussian(dataset, model)
     if len(dataset.train) < config.batch_size:
@@ -235,6 +257,8 @@ def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict
         description = dataclasses.asdict(model)
         if not model.is_standardized:
             del description["standardize"]  # as in folders from before there was such a thing
+        if model.table is None:
+            del description["table"], description["missing"]
     else:
         name = model if isinstance(model, str) else getattr(model, "__qualname__", None)
         function = imported(model) if isinstance(model, str) else model

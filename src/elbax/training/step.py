@@ -106,7 +106,11 @@ class Program:
         """The order in which the data come in the state's epoch."""
         per_epoch = self.steps_per_epoch(images.shape[0])
         order_key = _keys.step_key(state.key, "order", state.step // per_epoch)
-        return jax.random.permutation(order_key, images.shape[0])
+        order = jax.random.permutation(order_key, images.shape[0])
+        if not self.config.bootstrap:
+            return order
+        draws = _keys.stream(state.key, "bootstrap")  # the same in every epoch
+        return jax.random.randint(draws, order.shape, 0, images.shape[0])[order]
 
     def minibatch(
         self, state: RunState, images: Num[Array, "n ..."], order: Int[Array, " n"]

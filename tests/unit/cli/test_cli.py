@@ -311,7 +311,7 @@ def test_a_config_of_something_else_is_refused_and_kept(tmp_path, capsys):
 
 def test_bad_arrays_are_refused(tmp_path, capsys):
     bad = {
-        "nan": (np.full((20, 4), np.nan), "NaN"),
+        "nan": (np.full((20, 4), np.nan), "observed cells in '"),
         "range": (np.full((20, 4), 1.5), "in [0, 1]"),
         "axes": (np.zeros(20), "axes"),
     }

@@ -133,7 +133,7 @@ def test_folder_of_images(tmp_path):
         ({"train": GREY, "test": GREY, "train_labels": np.ones(20)}, "whole numbers; got dtype fl"),
         (REAL[0], r"all of .*x.npy of shape \[N, \*event\]"),
         (REAL[:1], "expected at least 2 rows"),
-        (np.where(REAL > 1, np.nan, REAL), "NaN or infinity in"),
+        (np.where(REAL > 1, np.nan, REAL)[..., None], "NaN or infinity in"),
         (np.array([["a", "b"]]), "real numbers; got dtype <U1"),
     ],
 )

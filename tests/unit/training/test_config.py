@@ -50,6 +50,7 @@ def test_the_protocol_of_burda_and_others_is_the_default_but_for_the_schedule():
         "adam_eps": 1e-4,
         "clip_norm": None,
         "matmul_precision": "float32",
+        "bootstrap": False,
     }
 
 

@@ -12,6 +12,7 @@ from elbax.cli.options.shared import (
     ModelOptions,
     RunOptions,
 )
+from elbax.cli.options.tables import DataDescribe, Impute, Score
 from elbax.cli.options.training import Compare, Train
 from elbax.cli.options.tune import Tune
 
@@ -21,6 +22,7 @@ __all__ = [
     "CheckOptions",
     "Checked",
     "Compare",
+    "DataDescribe",
     "DataFetch",
     "DataInfo",
     "DataList",
@@ -28,6 +30,7 @@ __all__ = [
     "Evaluate",
     "EvaluateOptions",
     "Export",
+    "Impute",
     "LaunchOptions",
     "ModelOptions",
     "Plot",
@@ -35,6 +38,7 @@ __all__ = [
     "Reproduce",
     "RunOptions",
     "Sample",
+    "Score",
     "Snr",
     "Status",
     "Train",
@@ -54,9 +58,12 @@ COMMANDS: dict[str, type[Checked]] = {
     "report": Report,
     "plot": Plot,
     "export": Export,
+    "score": Score,
+    "impute": Impute,
 }
 DATA_COMMANDS: dict[str, type[Checked]] = {
     "list": DataList,
     "info": DataInfo,
     "fetch": DataFetch,
+    "describe": DataDescribe,
 }

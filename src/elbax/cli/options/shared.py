@@ -14,12 +14,13 @@ from elbax.sinks.known import names_in
 # What stands for a value in `--help`, where a type alone would not say it.
 MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
 MaybeFolder = Annotated[str | None, tyro.conf.arg(metavar="FOLDER")]
+Missing = Literal["random", "self-masking", "self-masking-above", "self-masking-below"]
 MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 
 AUTO = "auto"  # a scheduler says which processes there are
 
 _SEEDS = ("seed", "seeds", "data_seed", "sampler_seed")  # any number that 32 bits hold
-_MAY_BE_ZERO = ("num_valid", "process_id")
+_MAY_BE_ZERO = ("num_valid", "process_id", "p_draws")
 # Where no number at all has a meaning of its own: a linear map, or what is usual.
 _MAY_BE_EMPTY = ("hidden", "channels", "hidden_above", "learning_rates")
 
@@ -136,8 +137,8 @@ class DataOptions(DataDirOptions):
     """The data, and how they become 0 and 1."""
 
     data: Annotated[str, tyro.conf.arg(metavar="NAME|PATH")] = "digits"
-    """Data set: a name that `elbax data list` shows, or the path of an .npy, an .npz or a folder
-    of images."""
+    """Data set: a name that `elbax data list` shows, or the path of an .npy, an .npz, a folder of
+    images, or a table with or without holes: .csv, .tsv, .txt or .parquet."""
     binarise: Literal["dynamic", "fixed", "threshold", "none"] | None = None
     """How grey levels become 0 and 1: drawn afresh per minibatch, drawn once, cut at one half, or
     not at all; none given takes what is usual for the data set and the likelihood."""
@@ -146,6 +147,12 @@ class DataOptions(DataDirOptions):
     images of whole numbers 0 to 255, else 1."""
     data_seed: int = 0
     """Seed of the fixed binarisation, and of the test split of your own data."""
+    types: Annotated[str | None, tyro.conf.arg(metavar="NAME=KIND,..")] = None
+    """Kinds of a table's columns: real (gaussian, student), binary, categorical, count (poisson,
+    negative-binomial), positive (log-normal), ignore or auto, which decides by the cells."""
+    header: Literal["yes", "no"] | None = None
+    """Whether the first line of a table in text names its columns; none given tells by its looks.
+    Without names the columns are x0, x1, .."""
     num_valid: int = 0
     """How many training data to hold out for the learning curves, instead of the test data."""
 
@@ -157,6 +164,7 @@ class ModelOptions(Checked):
     Presets, layer by layer from the data D: reference is D-200-200-50 (Burda et al. 2015), small
     D-100-20 (for the digits), larger D-400-400-20, two-layer D-200-200-100 and 100-100-100-50
     (Burda et al.), small-two-layer D-100-20 and 20-50-10; conv has two convolutions of stride 2;
+    table is D-128-128-128-10 (Mattei & Frellsen 2019);
     sbn, sbn-2 and sbn-3 are sigmoid belief networks of one to three layers of 200 Bernoulli units.
 
     A function of your own takes a random key, and event_shape if it has an argument of that name,
@@ -164,8 +172,8 @@ class ModelOptions(Checked):
     """
 
     model: str = "reference"
-    """Preset: reference, small, larger, two-layer, small-two-layer, conv, sbn, sbn-2 or sbn-3; or a
-    model of your own, as module:function."""
+    """Preset: reference, small, larger, two-layer, small-two-layer, conv, table, sbn, sbn-2 or
+    sbn-3; or a model of your own, as module:function."""
     hidden: tuple[int, ...] | None = None
     """Sizes of the hidden layers between data and latents, in place of the preset's."""
     channels: tuple[int, ...] | None = None
@@ -188,6 +196,9 @@ class ModelOptions(Checked):
     """How a standard deviation is made positive."""
     scale_floor: float = PRESETS["reference"].scale_floor
     """Smallest standard deviation."""
+    missing: Missing = "random"
+    """Why cells of a table are missing: at random given what was observed, or by their own value,
+    where it may be known that large or small ones go missing."""
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
     standardize: bool = True

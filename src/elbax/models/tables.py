@@ -1,0 +1,103 @@
+"""What models of tables with holes are built with: a head over rows, and what an encoder sees.
+
+The bound is the missing-data IWAE: `log w = sum over observed j of log p(x_j | z) + log p(z) -
+log q(z | x_observed)`. Only log p(x, z) and the encoder's input differ from those of whole data;
+bounds, rules and routing are the same.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from elbax.models.cells import Row
+from elbax.models.missing import SelfMasking
+from elbax.models.outputs import row_of
+from elbax.nn.linear import Linear
+from elbax.tables.schema import Schema
+
+
+class TableHead(eqx.Module):
+    """A network's features, then one linear map to the parameters of every column.
+
+    Of a vector `[in]` it makes a `Row` over the columns `[C]`. Scales are 1e-3 of a column's
+    standard deviation or more, degrees of freedom 3 or more.
+
+    Args:
+        network: a function of one vector to features.
+        outputs: the map of features to `elbax.models.outputs.num_outputs(schema)` numbers.
+        schema: what the columns are.
+        mechanism: why cells are missing, where that depends on their values.
+
+    References: Mattei & Frellsen 2019 (arXiv 1812.02633), section 3, for the bound that it serves.
+
+    >>> import jax
+    >>> from elbax.nn import MLP, Linear
+    >>> from elbax.tables.schema import Column
+    >>> schema = Schema((Column("a", "gaussian"), Column("b", "poisson")))
+    >>> network, outputs = MLP([2, 8], key=jax.random.key(0)), Linear(8, 3, key=jax.random.key(1))
+    >>> TableHead(network, outputs, schema)(jnp.ones(2)).mean().shape
+    (2,)
+    """
+
+    network: Callable[[Array], Array]
+    outputs: Linear
+    schema: Schema = eqx.field(static=True)
+    mechanism: SelfMasking | None = None
+
+    def __call__(self, z: Float[Array, " z"]) -> Row:
+        """Independent cells given the latents."""
+        return row_of(self.outputs(self.network(z)), self.schema, self.mechanism)
+
+
+class Observed(eqx.Module):
+    """A network that reads a row with holes: its values with zeros there, and which are there.
+
+    Reals and logarithms arrive standardized, counts become standardized `log(1 + x)`, categories
+    one-hot; a column has one number in the mask, however many it takes.
+
+    Args:
+        network: a function of a vector `[elbax.models.tables.num_inputs(schema)]` to features.
+        schema: what the columns are.
+
+    >>> from elbax.tables.schema import Column
+    >>> schema = Schema((Column("a", "gaussian"), Column("b", "categorical", "text", ("x", "y"))))
+    >>> Observed(lambda v: v, schema)(jnp.array([jnp.nan, 1.0])).tolist()
+    [0.0, 0.0, 1.0, 0.0, 1.0]
+    """
+
+    network: Callable[[Array], Array]
+    schema: Schema = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, " c"]) -> Float[Array, " h"]:
+        """Features of the row."""
+        observed = ~jnp.isnan(x)
+        mask = observed.astype(x.dtype)
+        filled = jnp.where(observed, x, 0)
+        counts = np.array([column.is_count for column in self.schema.columns])
+        # Where nothing counts, a logarithm of what may be below -1 is not taken.
+        logarithm = jnp.log1p(jnp.where(counts, filled, 0))
+        center = jnp.asarray([column.center for column in self.schema.columns], x.dtype)
+        scale = jnp.asarray([column.scale for column in self.schema.columns], x.dtype)
+        values = jnp.where(counts, (logarithm - center) / scale, filled) * mask
+        single = [i for i, column in enumerate(self.schema.columns) if column.kind != "categorical"]
+        parts = [values[np.array(single, int)]]
+        for place in self.schema.places("categorical"):
+            size = len(self.schema.columns[place].categories)
+            parts.append((filled[place] == jnp.arange(size)) * mask[place])
+        return self.network(jnp.concatenate([*parts, mask]))
+
+
+def num_inputs(schema: Schema) -> int:
+    """How many numbers an encoder sees of a row: its values, and a mask of one per column.
+
+    >>> from elbax.tables.schema import Column
+    >>> num_inputs(Schema((Column("a", "poisson"), Column("b", "binary", "int", ("0", "1")))))
+    4
+    """
+    width = sum(
+        len(column.categories) if column.kind == "categorical" else 1 for column in schema.columns
+    )
+    return width + len(schema.columns)

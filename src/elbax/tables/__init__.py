@@ -1,0 +1,1 @@
+"""Tables with holes: what each column is, which cells are there, and the units of their user."""
