@@ -198,9 +198,12 @@ def _locked(path: Path) -> int:
 
 
 def _in_use(folder: Path, by: Holder | None) -> FolderInUseError:
+    elsewhere = by is not None and by.host != socket.gethostname()
+    signs = f", whose last sign of life is {by.seconds:.0f} s old" if by and elsewhere else ""
+    dead = f" After {STALE_SECONDS:.0f} s without one it may be taken over." if elsewhere else ""
     return FolderInUseError(
-        f"folder '{folder}' is in use by {by or 'another process'}; wait for it to end, or choose "
-        "another folder."
+        f"folder '{folder}' is in use by {by or 'another process'}{signs}; wait for it to end, or "
+        f"choose another folder.{dead}"
     )
 
 

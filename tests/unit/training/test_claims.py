@@ -142,7 +142,8 @@ def test_a_claim_of_a_dead_machine_is_taken_over(tmp_path, monkeypatch, no_locks
     claim._done.set()  # no sign of life from here on
     claim._beating.join()
     as_another_machine(monkeypatch)
-    with pytest.raises(FolderInUseError):
+    said = r"last sign of life is \d s old; wait .* After 60 s without one it may be taken over"
+    with pytest.raises(FolderInUseError, match=said):
         claimed(tmp_path).__enter__()
     aged(tmp_path, claims.STALE_SECONDS + 1)
     with claimed(tmp_path) as taken:
