@@ -84,5 +84,12 @@ def memory_bytes() -> int:
         return 2**39
 
 
+def num_cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _gigabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:,.0f} GB"

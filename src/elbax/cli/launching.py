@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
+from elbax._checks import num_cores
 from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.outcome import duration
 from elbax.cli.progress import Reporter
-from elbax.launch.engines import Slurm, engine, num_cores
+from elbax.launch.engines import Slurm, engine
 from elbax.launch.loop import perform_all
 from elbax.launch.work import task
 from elbax.runs.status import FolderStatus, status_of

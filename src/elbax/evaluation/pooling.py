@@ -36,7 +36,7 @@ class Pooled:
 
         >>> low, high = pool([1.0, 2.0, 3.0], [0.5, 0.5, 0.5]).interval(0.95)
         >>> round(float(low), 3), round(float(high), 3)
-        (-1.845, 5.845)
+        (-1.847, 5.847)
         """
         from scipy.stats import t
 

@@ -4,7 +4,6 @@ A row's draws are keyed by its content, so that its score depends on the row, th
 seed alone. Rows that cannot be trusted yet are sampled on, the others are not.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from elbax._checks import check_count
+from elbax._checks import check_count, num_cores
 from elbax._door import checked_data, checked_table
 from elbax._errors import InputError
 from elbax._keys import key_of
@@ -197,7 +196,7 @@ def _weights(model, x, words, rows, first, count, seed, progress=None):
     # The first goes ahead alone, and compiles; then as many at a time as there are cores.
     windows = [blocks[:1], *(blocks[i : i + _WINDOW] for i in range(1, len(blocks), _WINDOW))]
     done = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for window in windows:
             for block, log_w in zip(window, pool.map(of, window), strict=True):
                 fresh = min(len(block), len(rows) - done)

@@ -2,12 +2,12 @@
 
 import contextlib
 import importlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from elbax._checks import num_cores
 from elbax._errors import InputError
 
 
@@ -21,13 +21,6 @@ class Slurm:
     memory: int | None = None
     gpus: int | None = None
     cores: int = 1
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

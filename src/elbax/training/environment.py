@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from elbax._checks import num_cores
 from elbax._version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
@@ -24,7 +25,7 @@ def environment() -> dict[str, Any]:
     return {
         "device": jax.devices()[0].device_kind,
         "processor": _processor(),
-        "threads": _threads(),
+        "threads": num_cores(),
         "flags": _flags(),
         "versions": {
             "elbax": __version__,
@@ -81,10 +82,3 @@ def _processor() -> str:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
-
-
-def _threads() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

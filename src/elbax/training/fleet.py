@@ -1,6 +1,5 @@
 """Many runs at once: their states side by side, advanced by one compiled program."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from elbax._checks import num_cores
 from elbax._devices import everywhere, mesh_for, spread
 from elbax._errors import InputError, unknown
 from elbax.models.interface import Model
@@ -135,7 +135,7 @@ class Fleet:
         first = set() if self._has_advanced else set(ahead.values())
         advanced = {index: run(self.states[index], table.needs[index]) for index in sorted(first)}
         rest = [index for index in going if index not in first]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(num_cores()) as pool:
             others = pool.map(lambda i: run(self.states[i], table.needs[i]), rest)
             advanced |= dict(zip(rest, others, strict=True))
         self.states = [

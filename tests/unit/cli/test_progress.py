@@ -54,7 +54,7 @@ def test_plain_lines_name_stage_speed_and_time_left(clock, capsys):
 def test_a_terminal_shows_the_same_without_wrapping(clock, monkeypatch):
     shown = io.StringIO()
     screen = Console(file=shown, force_terminal=True, width=80, legacy_windows=False)
-    monkeypatch.setattr(progress, "Console", lambda stderr: screen)
+    monkeypatch.setattr(progress, "Console", lambda stderr, quiet: screen)
     perform(clock)
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()))
     assert max(map(len, lines)) < 80

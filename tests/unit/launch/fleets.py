@@ -16,7 +16,7 @@ from elbax.training.config import TrainConfig
 from ..training.runs import bits as bits_of
 
 MODEL = ModelConfig(hidden=(4,), latents=2)
-TRAIN = TrainConfig(epochs=40, batch_size=100)
+TRAIN = TrainConfig(epochs=24, batch_size=100)
 RUNS = grid("digits", ["vae(4)", "iwae(4)"], (0,), MODEL, TRAIN)
 BUDGET = Budget((1, 8), 20)
 
