@@ -21,6 +21,7 @@ PAGES = sorted(
 WITH_SUBCOMMANDS = {"data", "snr"}
 WITH_PYTHON = [
     *(page for page in PAGES if page.startswith(("guides/own-", "guides/logging"))),
+    pytest.param("guides/sklearn.md", marks=pytest.mark.slow),
     pytest.param("guides/tables.md", marks=pytest.mark.slow),
 ]
 
