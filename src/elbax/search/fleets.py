@@ -164,8 +164,8 @@ def train_fleet(
         told: told where training stands.
 
     Returns:
-        `{"runs": {name: {"status", "values": [[epoch, value, error], ..]}}, "finished",
-        "seconds", "compilations"}`; values are the held-out bound in nats per datum.
+        A dictionary with `runs`, by name each with its `status` and its `values` (epoch, held-out
+        bound in nats per datum, its error), `finished`, `seconds` and `compilations`.
     """
     folder, measure = Path(plan["folder"]), plan["measure"]
     if dataset is None:

@@ -93,7 +93,7 @@ def tune(
     Raises:
         InputError: an argument, the data or the folder cannot be used, or Optuna is missing;
             nothing has been trained.
-        StoppedError: the trainer was told to stop; what was trained is saved.
+        ElbaxError: the trainer was told to stop; what was trained is saved.
 
     References: Akiba et al. 2019, Optuna: a next-generation hyperparameter optimization framework.
 

@@ -17,9 +17,9 @@ FAMILIES = ("auto", "real", "count", "positive", "ignore")
 class Column:
     """One column: how its cells are distributed given the latents, and in what units.
 
-    A cell x enters a model as u: `(x - center) / scale` where it is real, `(log x - center) /
-    scale` where it is positive (log-normal), x itself where it counts, and the index of its
-    category. Of a count, center and scale are those of `log(1 + x)`, which the encoder sees.
+    A cell x enters a model as u: `(x - center) / scale` where it is real, the same of log x where
+    it is positive (log-normal), x itself where it counts, and the index of its category. Of a
+    count, center and scale are those of `log(1 + x)`, which the encoder sees.
 
     Attributes:
         name: as in the header, or x0, x1, .. where there is none.
