@@ -109,7 +109,7 @@ def _compare_launched(options: o.Compare, folder: Path, reporter: Reporter) -> O
 
     if options.run.overwrite:
         raise InputError("expected --overwrite without --launch; got both. Choose another --out.")
-    _check_before_launch(options, folder)
+    _check_before_launch(options, folder, reporter)
     folders = compare_parts(options, folder, reporter)
     with reporter.during("drawing the report"):
         page = write_report(*folders, out=folder)
@@ -120,10 +120,11 @@ def _compare_launched(options: o.Compare, folder: Path, reporter: Reporter) -> O
     return Outcome(content, text)
 
 
-def _check_before_launch(options: o.Compare, folder: Path) -> None:
-    """Refuse here what every worker would refuse: methods, model and data that cannot be used."""
+def _check_before_launch(options: o.Compare, folder: Path, reporter: Reporter) -> None:
+    """Refuse and note here what every worker would: nobody reads what they say."""
     objectives = [parse(method) for method in options.methods]
     model, dataset, _ = _setting(options, folder)
+    _say_if_grey(dataset, model, reporter)
     new_fleet(
         objectives,
         dataset,

@@ -5,8 +5,8 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -94,6 +94,7 @@ class Jobs(Executor):
         self._executor.update_parameters(**_parameters(asked, parallelism))
         self._new: list[tuple[Future, Callable[..., Any], tuple, dict]] = []
         self._jobs: list[tuple[Future, submitit.Job]] = []
+        self._given: list[Future] = []
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -103,16 +104,19 @@ class Jobs(Executor):
         future: Future = Future()
         with self._lock:
             self._new.append((future, fn, args, kwargs))
+            self._given.append(future)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for the jobs, or cancel them: what they saved is whole."""
-        while wait and not cancel_futures and (self._new or self._jobs):
-            time.sleep(_LOOK_SECONDS)
+        if wait and not cancel_futures:
+            futures.wait(self._given)
         self._ended.set()
         self._thread.join()
+        for future, *_ in self._new:
+            future.cancel()
         for _, job in self._jobs:
-            if not job.done():
+            if not _is_done(job):
                 with contextlib.suppress(Exception):  # the scheduler may be what has gone
                     job.cancel(check=False)
 
@@ -122,7 +126,7 @@ class Jobs(Executor):
             self._submit()
             left = []
             for future, job in self._jobs:
-                if job.done():
+                if _is_done(job):
                     _hand_on(future, job)
                 else:
                     left.append((future, job))
@@ -163,6 +167,14 @@ def _parameters(asked: Slurm, parallelism: int) -> dict[str, Any]:
         "slurm_signal_delay_s": min(_WARNING_SECONDS, 20 * asked.minutes),
     }
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _is_done(job: submitit.Job) -> bool:
+    """Whether a job has ended; not as far as is known, where the scheduler cannot be asked."""
+    try:
+        return job.done()
+    except Exception:  # noqa: BLE001 (the thread that watches has to outlive whatever it meets)
+        return False
 
 
 def _hand_on(future: Future, job: submitit.Job) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import socket
 import threading
 import traceback
 from typing import Any
@@ -101,6 +102,4 @@ def _kind(error: ElbaxError) -> str:
 
 
 def _here() -> str:
-    import socket
-
     return socket.gethostname()

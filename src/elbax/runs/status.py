@@ -1,6 +1,6 @@
 """Where runs stand, seen from outside: by their folders, and what their workers say in them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,9 @@ class FolderStatus:
     def is_trained(self) -> bool:
         """Whether the last epoch is done."""
         return self.fraction >= 1.0
+
+
+Watch = Callable[[Sequence[FolderStatus]], None]  # told where some folders stand
 
 
 def status_of(folder: Path) -> FolderStatus:

@@ -9,11 +9,10 @@ from typing import Any
 from elbax.data.dataset import Dataset
 from elbax.launch.loop import performed
 from elbax.launch.work import task
-from elbax.runs.status import FolderStatus, status_of
+from elbax.runs.status import Watch, status_of
 from elbax.search.fleets import Plan, train_fleet
 from elbax.training.fit import FitResult, Progress
 
-Watch = Callable[[Sequence[FolderStatus]], None]  # where the fleets on an executor stand
 Told = Callable[[str, Progress | None], None]  # (what is trained, where that stands)
 
 

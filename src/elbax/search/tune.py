@@ -10,6 +10,7 @@ from elbax._errors import InputError
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import sample_counts
 from elbax.models.config import ModelConfig
+from elbax.runs.status import Watch
 from elbax.search.checks import checked_space, with_validation
 from elbax.search.fleets import Common
 from elbax.search.found import TuneResult
@@ -17,7 +18,7 @@ from elbax.search.generations import Search
 from elbax.search.journal import optuna
 from elbax.search.settings import Setting
 from elbax.search.space import Dimension, Value, longest_warmup
-from elbax.search.trainer import Told, Trainer, Watch
+from elbax.search.trainer import Told, Trainer
 from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, fit
 from elbax.training.setup import chosen

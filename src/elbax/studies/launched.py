@@ -11,12 +11,10 @@ import msgspec
 
 from elbax.launch.loop import perform_all
 from elbax.launch.work import STOPPING, Task, task
-from elbax.runs.status import FolderStatus, status_of
+from elbax.runs.status import Watch, status_of
 from elbax.studies.plan import PlannedRun, fleets, with_starts
 from elbax.studies.store import Budget, Store
 from elbax.training.fit import fit
-
-Watch = Callable[[Sequence[FolderStatus]], None]
 
 
 def train_on(
