@@ -91,10 +91,10 @@ def answer(results: dict[str, Any], per_datum: PerDatum | None = None) -> str:
     if not tied:
         return f"{best.label} has the best log p-hat, {value}, {margin}."
     count = f"{len(tied)} others" if len(tied) > 2 else " and ".join(tied)
-    seeds = f"{nearest.num_seeds} seed{'s' if nearest.num_seeds > 1 else ''}"
+    seeds = f"{nearest.num_seeds} seeds decide" if nearest.num_seeds > 1 else "1 seed decides"
     return (
         f"{best.label} has the highest log p-hat, {value}, but is not told apart from {count}: "
-        f"it leads {margin}, and {seeds} decide beyond {nearest.limit:.1f} standard errors."
+        f"it leads {margin}, and {seeds} beyond {nearest.limit:.1f} standard errors."
     )
 
 
