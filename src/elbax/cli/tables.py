@@ -24,7 +24,7 @@ from elbax.tables.files import arrow, read_table, write_columns
 from elbax.tables.schema import described_lines
 from elbax.tables.table import Table
 from elbax.training.config import TrainConfig
-from elbax.training.fit import Progress
+from elbax.training.loop import Progress
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
 _MANY = 0.05  # of the rows unreliable: a warning

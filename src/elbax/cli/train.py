@@ -25,7 +25,8 @@ from elbax.runs.read import read
 from elbax.sinks.sinks import Sinks
 from elbax.spelling import parse
 from elbax.tables.schema import described_lines, parse_types
-from elbax.training.fit import FitResult, Progress
+from elbax.training.fit import FitResult
+from elbax.training.loop import Progress
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 from elbax.training.records import Look, Monitor
@@ -57,6 +58,11 @@ def train(options: o.Train) -> Outcome:
     model = options.model.model
     own = f" --model {model}" if ":" in model else ""  # a folder does not say what code to run
     lines = [*map(filled, trained_lines(result, folder)), _BOUND]
+    if result.epochs < options.train.epochs:
+        lines.append(
+            f"Stopped after epoch {result.epochs} of {options.train.epochs}, as asked; the same "
+            "command with\n--resume and a later --until, or none, goes on."
+        )
     lines.append(f"Next: elbax evaluate {folder}{own}")
     return Outcome(_trained(result, folder), "\n".join(lines))
 
@@ -153,7 +159,9 @@ def _fit(
     def told(p: Progress) -> None:
         reporter.finish("compiling")
         where = f"epoch {p.epoch + 1} of {p.epochs}"
-        reporter.update(stage, p.step / p.num_steps, where, p.epochs)
+        where += f", until {options.run.until}" if options.run.until else ""
+        epochs = options.run.until or p.epochs
+        reporter.update(stage, p.step / (p.end or p.num_steps), where, epochs)
 
     return train_in(
         folder,
@@ -166,6 +174,7 @@ def _fit(
         origin=origin,
         resume=options.run.resume,
         overwrite=options.run.overwrite,
+        until=options.run.until,
         monitor=_monitor(dataset, options.run.snr_every),
         monitor_every=options.run.monitor_every,
         log=sinks,
@@ -240,6 +249,7 @@ def chosen_model(options: o.ModelOptions) -> ModelConfig | str:
         scale=options.scale,
         scale_floor=options.scale_floor,
         missing=options.missing,
+        initialization=options.initialization,
         output_bias=options.output_bias,
         standardize=options.standardize,
     )

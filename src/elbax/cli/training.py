@@ -13,7 +13,8 @@ from elbax.cli import options as o
 from elbax.cli.signals import SIGNALS
 from elbax.sinks.sinks import Sinks
 from elbax.training import metrics
-from elbax.training.fit import FitResult, Progress, fit
+from elbax.training.fit import FitResult, fit
+from elbax.training.loop import Progress
 
 _LATEST = Path("runs/latest")
 

@@ -16,7 +16,7 @@ from elbax.report.page import write_report
 from elbax.search.chapter import answer, best_table, read_tuned
 from elbax.search.space import parse_space
 from elbax.search.tune import tune as search_for
-from elbax.training.fit import Progress
+from elbax.training.loop import Progress
 
 
 def tune(options: o.Tune) -> Outcome:

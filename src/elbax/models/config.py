@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from elbax.nn._names import ACTIVATIONS
+from elbax.nn._names import ACTIVATIONS, INITIALIZATIONS
 from elbax.tables.schema import Schema
 
-__all__ = ["ACTIVATIONS", "LATENTS", "MISSING", "PRESETS", "ModelConfig"]
+__all__ = ["ACTIVATIONS", "INITIALIZATIONS", "LATENTS", "MISSING", "PRESETS", "ModelConfig"]
 
 # Why cells of a table are missing.
 MISSING = ("random", "self-masking", "self-masking-above", "self-masking-below")
@@ -44,6 +44,9 @@ class ModelConfig:
     """How a standard deviation is made positive: exp or softplus."""
     scale_floor: float = 1e-6
     """Smallest standard deviation, added to the above."""
+    initialization: str = "glorot"
+    """Where the fully connected layers start: glorot (uniform by inputs and outputs, biases 0), or
+    fan-in (weights and biases uniform within 1 / sqrt(inputs), as PyTorch's)."""
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
     standardize: bool = True

@@ -30,7 +30,7 @@ def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     """The configuration and event shape of a model that elbax builds.
 
     Building them again gives a model of the same structure, whose arrays alone differ.
-    `output_bias`, which only says where arrays start, comes back as the default.
+    `output_bias` and `initialization`, which only say where arrays start, come back as defaults.
 
     Raises:
         InputError: a network of it is not what `elbax.one_layer` or `elbax.hierarchical` builds.

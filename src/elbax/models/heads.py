@@ -13,7 +13,7 @@ from elbax._checks import check_real
 from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
-from elbax.models.config import ACTIVATIONS, LATENTS, MISSING, ModelConfig
+from elbax.models.config import ACTIVATIONS, INITIALIZATIONS, LATENTS, MISSING, ModelConfig
 from elbax.models.missing import mechanism_of
 from elbax.models.outputs import first_outputs, num_outputs
 from elbax.models.tables import Observed, TableHead, num_inputs
@@ -160,7 +160,13 @@ def encoder_network(
 
 def hidden_network(sizes: Sequence[int], config: ModelConfig, key: PRNGKey) -> tuple[Network, int]:
     """Fully connected layers, and how many features they give."""
-    return MLP(sizes, key=key, activation=Activation(config.activation)), sizes[-1]
+    activation = Activation(config.activation)
+    network = MLP(sizes, key=key, activation=activation, initialization=config.initialization)
+    return network, sizes[-1]
+
+
+def _linear(num_in: int, num_out: int, config: ModelConfig, key: PRNGKey) -> Linear:
+    return Linear(num_in, num_out, key=key, initialization=config.initialization)
 
 
 def latent_head(
@@ -168,11 +174,11 @@ def latent_head(
 ) -> Head:
     """A head over a layer of `size` latents, on a network of `width` features."""
     if config.latent == "normal":
-        loc, scale = (Linear(width, size, key=key) for key in keys)
+        loc, scale = (_linear(width, size, config, key) for key in keys)
         return NormalHead(network, loc, scale, config.scale, config.scale_floor)
     if config.latent == "bernoulli":
-        return BernoulliHead(network, Linear(width, size, key=keys[0]))
-    out = Linear(width, size * config.categories, key=keys[0])
+        return BernoulliHead(network, _linear(width, size, config, keys[0]))
+    out = _linear(width, size * config.categories, config, keys[0])
     return CategoricalHead(network, out, config.categories)
 
 
@@ -199,7 +205,7 @@ def data_head(
         outputs = [ConvOutput(event_shape, config.channels[0], key=key) for key in keys[1:]]
     else:
         network, width = hidden_network(sizes, config, keys[0])
-        outputs = [Linear(width, math.prod(event_shape), key=key) for key in keys[1:]]
+        outputs = [_linear(width, math.prod(event_shape), config, key) for key in keys[1:]]
     if config.output_bias and data_mean is not None:
         outputs[0] = _with_bias(outputs[0], _output_bias(data_mean, config.likelihood, standard))
     if config.likelihood == "bernoulli":
@@ -213,7 +219,7 @@ def data_head(
 def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
     assert config.table is not None
     network, width = hidden_network(sizes, config, keys[0])
-    outputs = Linear(width, num_outputs(config.table), key=keys[1])
+    outputs = _linear(width, num_outputs(config.table), config, keys[1])
     means = None if not config.output_bias or data_mean is None else np.asarray(data_mean)
     start = jnp.asarray(first_outputs(config.table, means), jnp.zeros(0).dtype)
     mechanism = mechanism_of(config.missing, config.table)
@@ -239,6 +245,7 @@ _NAMES = {
     "likelihood": ("bernoulli", "gaussian", "table"),
     "latent": LATENTS,
     "activation": ACTIVATIONS,
+    "initialization": INITIALIZATIONS,
 }
 
 
@@ -255,7 +262,7 @@ def check_config(
             raise InputError(unknown(name, getattr(config, name), known))
     _check_table(config, event_shape)
     if config.channels:
-        check_images(event_shape, config.channels)
+        _check_convolutions(config, event_shape)
     sizes = (*config.hidden, *config.hidden_above, *config.layers, *config.channels)
     if not config.layers or min(sizes) < 1:
         raise InputError(
@@ -281,6 +288,15 @@ def check_config(
         raise InputError(
             f"expected data_mean with {size} values, for Bernoulli in [0, 1]; got shape "
             f"{np.shape(data_mean)}, from {np.min(data_mean):g} to {np.max(data_mean):g}."
+        )
+
+
+def _check_convolutions(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
+    check_images(event_shape, config.channels)
+    if config.initialization != "glorot":
+        raise InputError(
+            "expected initialization='glorot' with convolutions; got "
+            f"{config.initialization!r}, which is there for fully connected layers alone."
         )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from elbax._checks import check_count
 from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
-from elbax.nn._names import ACTIVATIONS
+from elbax.nn._names import ACTIVATIONS, INITIALIZATIONS
 from elbax.nn._product import product
 
 
@@ -25,12 +25,14 @@ class Linear(eqx.Module):
         num_in: size of the input, at least 1.
         num_out: size of the output, at least 1.
         key: a random key, consumed here.
+        initialization: "glorot"; or "fan-in", weights and biases uniform within
+            1 / sqrt(num_in), where the linear layers of PyTorch start.
 
     Raises:
-        InputError: a size below 1.
+        InputError: a size below 1, or another name.
 
     References: Glorot & Bengio 2010, Understanding the difficulty of training deep networks,
-    eq. 16.
+    eq. 16 (glorot) and eq. 1 (fan-in).
 
     >>> Linear(3, 2, key=jax.random.key(0))(jnp.ones(3)).shape
     (2,)
@@ -39,12 +41,18 @@ class Linear(eqx.Module):
     weight: Float[Array, " i o"]
     bias: Float[Array, " o"]
 
-    def __init__(self, num_in: int, num_out: int, *, key: PRNGKey):
+    def __init__(self, num_in: int, num_out: int, *, key: PRNGKey, initialization: str = "glorot"):
         check_count("num_in", num_in)
         check_count("num_out", num_out)
-        limit = (6 / (num_in + num_out)) ** 0.5
+        if initialization not in INITIALIZATIONS:
+            raise InputError(unknown("initialization", initialization, INITIALIZATIONS))
+        is_glorot = initialization == "glorot"
+        limit = (6 / (num_in + num_out)) ** 0.5 if is_glorot else num_in**-0.5
         self.weight = jax.random.uniform(key, (num_in, num_out), minval=-limit, maxval=limit)
         self.bias = jnp.zeros(num_out)
+        if not is_glorot:
+            key = jax.random.fold_in(key, 1)  # the weights' own key stays what it is for both
+            self.bias = jax.random.uniform(key, (num_out,), minval=-limit, maxval=limit)
 
     def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:
         """The map."""
@@ -141,9 +149,10 @@ class MLP(eqx.Module):
         sizes: of the input and of every layer, each at least 1.
         key: a random key, consumed here.
         activation: a function by element; tanh if omitted.
+        initialization: of the maps, as for `Linear`.
 
     Raises:
-        InputError: no size, or one below 1.
+        InputError: no size, one below 1, or another initialization.
 
     >>> MLP([3, 200, 200], key=jax.random.key(0))(jnp.ones(3)).shape
     (200,)
@@ -158,12 +167,13 @@ class MLP(eqx.Module):
         *,
         key: PRNGKey,
         activation: Callable[[Array], Array] = Activation("tanh"),
+        initialization: str = "glorot",
     ):
         if not sizes:
             raise InputError("expected the size of an MLP's input, and of its layers; got none.")
         keys = jax.random.split(key, len(sizes))
         pairs = zip(sizes[:-1], sizes[1:], keys[1:], strict=True)
-        self.layers = tuple(Linear(i, o, key=k) for i, o, k in pairs)
+        self.layers = tuple(Linear(i, o, key=k, initialization=initialization) for i, o, k in pairs)
         self.activation = activation
 
     def __call__(self, x: Float[Array, " i"]) -> Float[Array, " o"]:

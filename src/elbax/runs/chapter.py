@@ -304,6 +304,14 @@ def duration(seconds: Any) -> str | None:
     return (f"{hours} h " if hours else "") + f"{minutes} min {rest} s"
 
 
+def _epochs(training: dict[str, Any]) -> str | None:
+    """How many were trained, and of how many where that is not all."""
+    done, of = training.get("epochs"), training.get("epochs_in_all")
+    if done is None:
+        return None
+    return str(done) if of is None or done >= of else f"{done} of {of}"
+
+
 def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
     data, runs = content["dataset"], content["runs"]
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, data.get("event_shape") or []))
@@ -315,7 +323,7 @@ def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
         "binarization": data.get("binarise"),
         "methods": len(by_method(content)),
         "runs": ", ".join([str(len(runs)), *(f"{n} {status}" for status, n in ended.items())]),
-        "epochs": content["training"].get("epochs"),
+        "epochs": _epochs(content["training"]),
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
 
@@ -326,7 +334,7 @@ def _times(run_results: RunResults) -> TableExhibit:
     facts = {
         "training": duration(training.get("seconds")),
         "evaluation": duration(evaluation.get("seconds")),
-        "epochs": training.get("epochs"),
+        "epochs": _epochs(training),
         "optimizer steps": training.get("steps"),
         "compilations of the training program": training.get("compilations"),
         "device": training.get("device"),

@@ -54,6 +54,7 @@ def comparison(results: dict[str, Any], per_datum: PerDatum | None = None) -> Ta
         names,
         rows,
         (
+            *_prefix(results),
             *_units(results, [m for m in shown if m.name in columns]),
             *_plus_minus(methods),
             *_paired_note(columns, per_datum),
@@ -261,6 +262,15 @@ def _units(results: dict[str, Any], shown: list[Metric]) -> list[str]:
     others = [m.name for m in shown if m.key in ("active_units", "ess", "ssim")]
     but = f"; not in nats: {', '.join(others)}" if others else ""
     return [f"In nats per datum{data}{but}."]
+
+
+def _prefix(results: dict[str, Any]) -> list[str]:
+    """That runs have not come to the end of their schedule, where they have not."""
+    training = results["training"]
+    done, of = training.get("epochs"), training.get("epochs_in_all")
+    if done is None or of is None or done >= of:
+        return []
+    return [f"After {done} of the {of} epochs of the schedule."]
 
 
 def _plus_minus(methods: list[Method]) -> list[str]:

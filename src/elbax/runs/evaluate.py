@@ -110,6 +110,7 @@ def evaluate_runs(
         "evaluation": setting | {"seconds": time.perf_counter() - begun, **environment()},
         "training": {
             "epochs": runs.epochs_done,
+            "epochs_in_all": runs.config["train"]["epochs"],
             "steps": runs.steps_done,
             **read_account(runs.path),
         },

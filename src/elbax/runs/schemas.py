@@ -66,6 +66,9 @@ class Run(TypedDict):
 class Training(Environment):
     """What training cost, and where it was."""
 
+    epochs: NotRequired[int | None]
+    epochs_in_all: NotRequired[int | None]
+
 
 class Results(TypedDict):
     """A results.json."""

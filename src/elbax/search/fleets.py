@@ -23,7 +23,8 @@ from elbax.search.settings import Setting
 from elbax.training import metrics
 from elbax.training.claims import FolderInUseError
 from elbax.training.config import RunSpec, TrainConfig
-from elbax.training.fit import FitResult, Progress, Prune, fit
+from elbax.training.fit import FitResult, fit
+from elbax.training.loop import Progress, Prune
 from elbax.training.records import Look, Monitor
 
 _WAIT_SECONDS = 1.0  # between two looks at a folder that another process trains in

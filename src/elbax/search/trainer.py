@@ -11,7 +11,8 @@ from elbax.launch.loop import performed
 from elbax.launch.work import task
 from elbax.runs.status import Watch, status_of
 from elbax.search.fleets import Plan, train_fleet
-from elbax.training.fit import FitResult, Progress
+from elbax.training.fit import FitResult
+from elbax.training.loop import Progress
 
 Told = Callable[[str, Progress | None], None]  # (what is trained, where that stands)
 

@@ -1,10 +1,9 @@
 """`fit`: train one run or a fleet of them, in memory or in a folder it can be resumed from."""
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,40 +17,17 @@ from elbax.models.config import ModelConfig
 from elbax.models.interface import Model
 from elbax.sinks.ending import tell_end
 from elbax.sinks.pictures import shown
-from elbax.sinks.sinks import Log, Sinks, as_sinks
+from elbax.sinks.sinks import Log, as_sinks
 from elbax.tables.table import Table
 from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig, listed
-from elbax.training.fleet import Fleet
 from elbax.training.folder import RunFolder
+from elbax.training.loop import Loop, Progress, Prune
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
-from elbax.training.records import Monitor, check_monitor, epoch_records
+from elbax.training.records import Monitor, check_monitor
 from elbax.training.setup import AnyModel, Objectives, as_dataset, new_fleet
 from elbax.training.state import status_of
-
-Prune = Callable[[Sequence[dict[str, Any]]], Iterable[str]]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands, told after every chunk of steps.
-
-    Attributes:
-        epoch: epochs done.
-        epochs: epochs in all.
-        step: steps done.
-        num_steps: steps in all.
-        seconds: since `fit` was called.
-        left: seconds that the rest takes at the speed so far; None before that is known.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    num_steps: int
-    seconds: float
-    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +44,9 @@ class FitResult:
         seconds: wall-clock time of this call: building, compiling, training, looking, writing.
         num_compilations: how often a training program was compiled for it; 0 where all of them
             were in use before in this process.
-        finished: whether the last epoch is done; not so where `stop` said to stop.
+        epochs: epochs done, those from before a resume too.
+        finished: whether what was asked for is done, the last epoch or that of `until`; not so
+            where `stop` said to stop.
 
     >>> records = ({"run": "vae-m4-seed0", "epoch": 2, "bound": -23.456},)
     >>> FitResult((RunSpec("vae(m=4)", 0),), (), ("ok",), records, 1.54, 1)
@@ -82,6 +60,7 @@ class FitResult:
     metrics: tuple[dict[str, Any], ...]
     seconds: float
     num_compilations: int
+    epochs: int = 0
     finished: bool = True
 
     def __repr__(self) -> str:
@@ -109,6 +88,7 @@ def fit(
     directory: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    until: int | None = None,
     monitor: Monitor | None = None,
     monitor_every: int = 1,
     prune: Prune | None = None,
@@ -142,10 +122,14 @@ def fit(
             omitted. One process at a time trains in it.
         resume: go on with the runs that `directory` holds; they continue bit for bit.
         overwrite: begin again where `directory` holds runs; they are lost.
+        until: epochs of the schedule after which to stop, saved, for the time being: the same
+            runs go on from there bit for bit with `resume`. It changes nothing in what comes
+            before; None goes to the end, `config.epochs`.
         monitor: computes metrics of one run from a `Look` (`.run`, `.model`, `.objective`,
             `.epoch`, `.metrics`), numbers by name; they are added to the epoch's record. None
             adds nothing. A run that has diverged is not looked at.
-        monitor_every: epochs between two looks, >= 1; the last epoch always has one.
+        monitor_every: epochs between two looks, >= 1; the last epoch, and that of `until`, always
+            has one.
         prune: shown the records of each epoch, before they are written; the runs whose names it
             returns end there, as "pruned". On a CPU they cost nothing from then on.
         log: where metrics go beside metrics.jsonl: names of tensorboard, wandb, mlflow and trackio
@@ -177,6 +161,7 @@ def fit(
     started = time.perf_counter()
     check_count("monitor_every", monitor_every)
     check_monitor(monitor)
+    _check_until(until, config)
     sinks = as_sinks(log)
     if resume and directory is not None:
         model, data = _as_begun(model, data, Path(directory))
@@ -196,7 +181,8 @@ def fit(
     with _opened(directory, identity, resume, overwrite) as folder, sinks:
         if folder is not None and (states := folder.restore(fleet.states[0])):
             fleet.states = states
-        loop = _Loop(runs, fleet, folder, progress, stop or (lambda: False), started, sinks)
+        stop = stop or (lambda: False)
+        loop = Loop(runs, fleet, folder, progress, stop, started, sinks, until)
         if folder is None:
             sinks.start(identity, None, loop.step)
         else:
@@ -209,17 +195,29 @@ def fit(
             metrics=tuple(metrics),
             seconds=time.perf_counter() - started,
             num_compilations=fleet.num_compilations,
-            finished=loop.step == loop.num_steps,
+            epochs=loop.epochs_done,
+            finished=loop.step >= loop.end,
         )
         if sinks:
             ended = {run.name: at for run, at in zip(runs, result.status, strict=True)}
-            if not result.finished:
+            if loop.step < loop.num_steps:
                 sinks.ended(dict.fromkeys(ended, "stopped"))
             else:
                 show = partial(shown, as_dataset(data), binary=fleet.program.dynamic)
                 place = folder and folder.path
                 tell_end(sinks, ended, result.models, loop.step, show if metrics else None, place)
     return result
+
+
+def _check_until(until: int | None, config: TrainConfig) -> None:
+    if until is None:
+        return
+    check_count("until", until)
+    if until > config.epochs:
+        raise InputError(
+            f"expected until <= {config.epochs}, the epochs of the schedule; got {until}. For a "
+            "longer schedule give more epochs."
+        )
 
 
 def _as_begun(model, data, path: Path):
@@ -249,94 +247,3 @@ def _opened(directory, identity, resume: bool, overwrite: bool) -> Iterator[RunF
     with claimed(path) as claim:
         claim.tell(doing="compiling")
         yield RunFolder(path, identity, resume=resume, overwrite=overwrite, claim=claim)
-
-
-class _Loop:
-    """Epochs, cut in chunks of about a second: after each one progress is told, or training ends.
-
-    What a step gives does not depend on the chunks, so it may begin and end anywhere.
-    """
-
-    def __init__(
-        self,
-        runs: Sequence[RunSpec],
-        fleet: Fleet,
-        folder: RunFolder | None,
-        progress: Callable[[Progress], None] | None,
-        stop: Callable[[], bool],
-        started: float,
-        sinks: Sinks,
-    ):
-        self._sinks = sinks
-        self._runs, self._fleet, self._folder = runs, fleet, folder
-        self._progress, self._stop, self._started = progress, stop, started
-        self._chunk = 8
-        self._epochs = fleet.program.config.epochs
-        self._per_epoch = fleet.program.steps_per_epoch(len(fleet.images))
-        self.num_steps = self._epochs * self._per_epoch
-        self.step = self._saved = int(fleet.states[0].step)
-        self._timed: tuple[int, float] | None = None  # step and time when all was compiled
-
-    def train(
-        self, monitor: Monitor | None, every: int, prune: Prune | None, checkpoint_seconds: float
-    ) -> list[dict]:
-        """Train to the end, or until told to stop; returns the epochs' records."""
-        metrics, last_saved = [], time.perf_counter()
-        while self.step < self.num_steps and not self._stop():
-            self._advance()
-            if self.step % self._per_epoch:
-                continue
-            epoch, last = self.step // self._per_epoch, self.step == self.num_steps
-            look = monitor if last or epoch % every == 0 else None
-            records = epoch_records(self._fleet, self._runs, epoch, look)
-            if prune is not None:
-                self._end(records, set(prune(records)))
-            metrics += records
-            if self._folder is not None:
-                self._folder.append_metrics(records)
-                if last or time.perf_counter() - last_saved >= checkpoint_seconds:
-                    self._save()
-                    last_saved = time.perf_counter()
-            self._sinks.epoch(records)
-        self._save()
-        return metrics
-
-    def _end(self, records: Sequence[dict[str, Any]], names: set[str]) -> None:
-        """End the runs of these names; the last of their records say so."""
-        for index, run in enumerate(self._runs):
-            if run.name in names:
-                self._fleet.end(index)
-        for record in records:
-            if record["run"] in names and record["status"] == "ok":
-                record["status"] = "pruned"
-
-    def _save(self) -> None:
-        if self._folder is not None and self.step != self._saved:
-            self._folder.checkpoint(self._fleet.states, self._fleet.num_compilations)
-            self._saved = self.step
-
-    def _advance(self) -> None:
-        """Take a chunk of steps, none past the end of the epoch."""
-        begun, compiled = time.perf_counter(), self._fleet.num_compilations
-        taken = min(self._chunk, self._per_epoch - self.step % self._per_epoch)
-        epoch = self.step // self._per_epoch
-        self._fleet.advance(taken)
-        self.step += taken
-        seconds = time.perf_counter() - begun
-        self._tell(epoch)
-        # A chunk that compiled says nothing about speed.
-        if compiled == self._fleet.num_compilations:
-            self._chunk = max(1, math.ceil(taken / max(seconds, 1e-3)))
-
-    def _tell(self, epoch: int) -> None:
-        """Say where training stands: to the caller, and to those who look at the folder."""
-        elapsed = time.perf_counter() - self._started
-        if self._timed is None:
-            self._timed = self.step, elapsed
-        taken, seconds = self.step - self._timed[0], elapsed - self._timed[1]
-        left = (self.num_steps - self.step) * seconds / taken if taken else None
-        now = Progress(epoch, self._epochs, self.step, self.num_steps, elapsed, left)
-        if self._folder is not None:
-            self._folder.tell(doing="training", **asdict(now))
-        if self._progress is not None:
-            self._progress(now)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-import elbax.training.fit as fit_module
+import elbax.training.loop as loop_module
 from elbax.cli import training
 from elbax.cli.main import main
 from elbax.cli.signals import SIGNALS
@@ -26,7 +26,7 @@ def send(name: str) -> None:
 
 def trained(name: str, at: int):
     """`fit` on a slow machine, whose chunks are a few steps, with the signal on its way."""
-    fit = fit_module.fit
+    fit = training.fit
 
     def fit_and_send(*arguments, progress, **options):
         def told(now):
@@ -54,6 +54,6 @@ if __name__ == "__main__":
     name, at = sys.argv[1], int(sys.argv[2])
     if at == 0:
         compiled(name)
-    fit_module.time = Clock()
+    loop_module.time = Clock()
     training.fit = trained(name, at)
     raise SystemExit(main(sys.argv[3:]))

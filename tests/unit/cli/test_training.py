@@ -139,6 +139,19 @@ def test_a_finished_run_that_is_resumed_still_has_its_bound(undisturbed, capsys)
     assert f"iwae-k4-seed0: ok, bound {bound:.2f} nats per datum" in capsys.readouterr().out
 
 
+def test_a_run_trained_until_an_epoch_says_so_and_goes_on(undisturbed, tmp_path, capsys):
+    words = [*WORDS, "--out", str(tmp_path / "run")]
+    assert main([*words, "--until", "2"]) == 0
+    told = capsys.readouterr()
+    assert f"Stopped after epoch 2 of {EPOCHS}, as asked" in told.out
+    assert f"epoch 2 of {EPOCHS}, until 2" in told.err
+    assert main(["evaluate", str(tmp_path / "run"), "--ks", "1", "4"]) == 0
+    assert f"After 2 of the {EPOCHS} epochs of the schedule." in capsys.readouterr().out
+    assert main([*words, "--resume"]) == 0
+    assert "Stopped" not in capsys.readouterr().out
+    assert bits(tmp_path / "run")[:2] == bits(undisturbed)[:2]
+
+
 def test_a_folder_in_use_is_refused(undisturbed, capsys):
     with claimed(undisturbed):
         assert main([*WORDS, "--out", str(undisturbed), "--resume"]) == 2

@@ -80,6 +80,34 @@ def test_glorot_weights_fill_their_limits_and_biases_are_zero():
     np.testing.assert_array_equal(layer.bias, 0)
 
 
+def test_fan_in_weights_and_biases_fill_the_limits_of_pytorch():
+    layer = Linear(400, 300, key=KEY, initialization="fan-in")
+    for values in (np.asarray(layer.weight), np.asarray(layer.bias)):
+        assert 0.99 / 20 < np.abs(values).max() <= 1 / 20
+        np.testing.assert_allclose(values.var(), 1 / 1200, rtol=0.15)
+    with pytest.raises(InputError, match="unknown initialization 'pytorch'"):
+        Linear(4, 3, key=KEY, initialization="pytorch")
+
+
+def test_a_model_that_starts_by_fan_in_is_alike_in_all_else():
+    model = small(initialization="fan-in", data_mean=np.full(4, 0.3))
+    glorot = small(data_mean=np.full(4, 0.3))
+    assert shapes_of(model) == shapes_of(glorot)
+    for one in (model.inference.encoder, model.generative.decoder):
+        for layer in one.network.layers:
+            assert 0 < np.abs(layer.bias).max() <= layer.weight.shape[0] ** -0.5
+    # Where the output starts is asked for by itself.
+    np.testing.assert_array_equal(
+        model.generative.decoder.logits.bias, glorot.generative.decoder.logits.bias
+    )
+    with pytest.raises(InputError, match="expected initialization='glorot' with convolutions"):
+        shapes((8, 8), ModelConfig(channels=(2,), initialization="fan-in"))
+
+
+def shapes_of(model) -> list[tuple[int, ...]]:
+    return [leaf.shape for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array))]
+
+
 def test_no_two_matrices_share_their_randomness():
     config = ModelConfig(hidden=(4,), latents=4, likelihood="gaussian")
     leaves = jax.tree.leaves(eqx.filter(one_layer((4,), config, key=KEY), eqx.is_array))

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-import elbax.training.fit as fit_module
+import elbax.training.loop as loop_module
 from elbax.training import checkpoints
 
 from .runs import Clock, grey_dataset, train
@@ -44,7 +44,7 @@ def die_while_writing(at: int) -> None:
 
 def main(folder: str, where: str, at: int) -> None:
     # By this clock a chunk is a few steps, and every second epoch ends with a checkpoint.
-    fit_module.time = Clock()
+    loop_module.time = Clock()
     if where == "checkpoint":
         die_while_writing(at)
 

@@ -79,7 +79,7 @@ class Clock:
 
 def slow_machine(monkeypatch) -> None:
     """Let `fit` think that every chunk takes a second, so that it cuts an epoch in many."""
-    monkeypatch.setattr("elbax.training.fit.time", Clock())
+    monkeypatch.setattr("elbax.training.loop.time", Clock())
 
 
 class ProbeGenerative(elbax.AbstractGenerative):

@@ -92,3 +92,30 @@ def test_a_finished_run_is_not_overwritten_without_resume(uninterrupted):
     with pytest.raises(elbax.CheckpointError, match="already holds these runs; add --resume"):
         train_in(uninterrupted.folder)
     assert contents(uninterrupted.folder) == before
+
+
+def test_a_prefix_of_the_schedule_is_a_result_and_goes_on_to_the_same_bits(uninterrupted, tmp_path):
+    folder, looks = tmp_path / "run", []
+
+    def monitor(look):
+        looks.append((look.run.name, look.epoch))
+
+    seen = {"monitor": monitor, "monitor_every": EPOCHS}
+    names = [run.name for run in uninterrupted.result.runs]
+    first = train_in(folder, until=2, **seen)
+    assert (first.epochs, first.finished, last_steps(folder)) == (2, True, (2 * PER_EPOCH,) * 2)
+    assert looks == [(name, 2) for name in names]
+    # An epoch that is done already trains nothing, and the runs go no way back.
+    again = train_in(folder, until=1, resume=True, **seen)
+    assert (again.epochs, again.metrics) == (2, ())
+    last = train_in(folder, resume=True, **seen)
+    assert last.epochs == EPOCHS
+    assert contents(folder) == contents(uninterrupted.folder)
+    assert_same_models(last, uninterrupted.result)
+
+
+@pytest.mark.parametrize("until", [0, EPOCHS + 1])
+def test_only_an_epoch_of_the_schedule_can_be_trained_to(until, tmp_path):
+    with pytest.raises(elbax.InputError, match="expected until"):
+        train_in(tmp_path / "run", until=until)
+    assert not (tmp_path / "run").exists()

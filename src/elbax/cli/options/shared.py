@@ -199,6 +199,8 @@ class ModelOptions(Checked):
     missing: Missing = "random"
     """Why cells of a table are missing: at random given what was observed, or by their own value,
     where it may be known that large or small ones go missing."""
+    initialization: Literal["glorot", "fan-in"] = "glorot"
+    """Where the fully connected layers start: glorot, or fan-in as in PyTorch."""
     output_bias: bool = True
     """Start the decoder's output at the mean of the training data."""
     standardize: bool = True
@@ -217,6 +219,9 @@ class RunOptions(DeviceOptions, OutputOptions):
     """Go on with the runs that the folder holds, bit for bit."""
     overwrite: bool = False
     """Begin again where the folder holds runs; they are lost."""
+    until: Annotated[int | None, tyro.conf.arg(metavar="EPOCH")] = None
+    """Stop after this epoch of the schedule, with the runs saved; --resume takes them up again, to
+    a later one or to the end, bit for bit."""
     monitor_every: int = 1
     """Epochs between two looks at held-out data for the learning curves."""
     snr_every: int | None = None
