@@ -25,6 +25,7 @@ def reproduce(options: o.Reproduce) -> Outcome:
             options.preset,
             data=options.data,
             epochs=options.epochs,
+            until=options.until,
             seeds=options.seeds,
             size=options.size,
             num_data=options.num_data,
@@ -54,7 +55,7 @@ def _train_launched(
 
     wanted: dict[Budget, list[PlannedRun]] = {}
     for study, preset in studies:
-        wanted.setdefault(preset.budget, []).extend(study.runs(preset))
+        wanted.setdefault(preset.budget, []).extend(study.planned(preset))
     with opened(options, out) as executor:
         for budget, runs in wanted.items():
             most = most_runs(options, len(store.missing(runs)) or len(runs))

@@ -30,6 +30,9 @@ class PlannedRun:
         model: the model's configuration.
         train: the protocol.
         start: the run whose parameters it starts from; at random if none.
+        until: epochs of the protocol after which it is a result, to go on later; all if none.
+        looks: epochs at which log p-hat is estimated while it trains; none makes about 20 looks at
+            cheaper bounds.
     """
 
     data: str
@@ -38,6 +41,8 @@ class PlannedRun:
     model: ModelConfig
     train: TrainConfig
     start: "PlannedRun | None" = None
+    until: int | None = None
+    looks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Spell the method as runs on disk do."""
@@ -58,6 +63,11 @@ class PlannedRun:
     def num_samples(self) -> int:
         """Samples per datum."""
         return parse(self.method).num_samples
+
+    @property
+    def epochs(self) -> int:
+        """How many it trains, of those that its schedule is made for."""
+        return min(self.until or self.train.epochs, self.train.epochs)
 
     @property
     def fleet_key(self) -> "PlannedRun":
@@ -147,7 +157,7 @@ def seconds_of_training(
     """About how long a fleet trains: three passes of its products, and what each step adds."""
     run = members[0]
     per_datum, per_sample = _products(run.model, dataset.event_shape)
-    steps = run.train.epochs * (len(dataset.train) // run.train.batch_size) * len(members)
+    steps = run.epochs * (len(dataset.train) // run.train.batch_size) * len(members)
     products = 3 * run.train.batch_size * (per_datum + run.num_samples * per_sample)
     return steps * (products / products_per_second + _OVERHEAD) + _COMPILATION
 

@@ -12,18 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from elbax._errors import CheckpointError, InputError, RunFailedError, StoppedError
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.evaluation.likelihood import evaluate
 from elbax.models.interface import Model
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, load_runs, model_config_of, origin_of
 from elbax.runs.results import find_results, read_arrays, setting_of
+from elbax.studies.looks import looks
 from elbax.studies.plan import PlannedRun, fleets, folder_name, with_starts
 from elbax.training import checkpoints, metrics
 from elbax.training.claims import FolderInUseError, claimed, holder
@@ -31,13 +30,9 @@ from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, fit
 from elbax.training.folder import newest_checkpoint
 from elbax.training.recorded import identity_of, read_config
-from elbax.training.records import Look
 
-_MONITORED = 100  # held-out data of the learning curves
-_MONITORED_KS = (64, 512)
 _CHECKPOINT_SECONDS = 10.0  # what an interrupted study may lose
 _WAIT_SECONDS = 1.0  # between two looks at what another process is doing
-_LOOKS = 20  # at held-out data while a run trains, about
 
 Told = Callable[[str, float], None]  # (what is done, fraction of it)
 
@@ -146,8 +141,8 @@ class Store:
         return self._datasets[name]
 
     def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-        """Those of the runs, and of what they start from, that are not trained to the end."""
-        return [run for run in with_starts(runs) if not self._is_finished(self._place(run))]
+        """Those of the runs, and of what they start from, that are not trained as far as asked."""
+        return [run for run in with_starts(runs) if not self._is_finished(self._place(run), run)]
 
     def train(self, runs: Sequence[PlannedRun], told: Told) -> None:
         """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped.
@@ -199,7 +194,7 @@ class Store:
     def is_evaluated(self, run: PlannedRun, budget: Budget) -> bool:
         """Whether a run has been evaluated under a budget, and trained before that."""
         folder = self._place(run)
-        if folder is None or not self._is_finished(folder):
+        if folder is None or not self._is_finished(folder, run):
             return False
         return find_results(folder, self._setting(run, budget)) is not None
 
@@ -252,7 +247,7 @@ class Store:
     def _place(self, run: PlannedRun) -> Path | None:
         """The folder that holds a run, trained or begun; a finished one first."""
         found = [folder for folder in self._folders() if self._holds(folder, run)]
-        finished = [folder for folder in found if self._is_finished(folder)]
+        finished = [folder for folder in found if self._is_finished(folder, run)]
         return next(iter(finished or found), None)
 
     def _folders(self) -> list[Path]:
@@ -296,13 +291,12 @@ class Store:
         )
 
     @staticmethod
-    def _is_finished(folder: Path | None) -> bool:
+    def _is_finished(folder: Path | None, run: PlannedRun) -> bool:
         if folder is None or (newest := newest_checkpoint(folder)) is None:
             return False
-        config = read_config(folder)
-        total = config["train"]["epochs"] * config["data"]["steps_per_epoch"]
+        enough = run.epochs * read_config(folder)["data"]["steps_per_epoch"]
         told = (folder / "training.json").exists()  # which is written after the checkpoint
-        return told and newest.stem == f"step-{total:010d}" and _is_whole(newest)
+        return told and newest.stem >= f"step-{enough:010d}" and _is_whole(newest)
 
     def _new_folder(self, members: Sequence[PlannedRun]) -> Path:
         """A folder of its own for these runs, the same whenever they are asked for."""
@@ -314,7 +308,7 @@ class Store:
     def _members(folder: Path, like: PlannedRun) -> list[PlannedRun]:
         """All runs that a begun folder holds, in its order."""
         return [
-            PlannedRun(like.data, run["method"], run["seed"], like.model, like.train, like.start)
+            replace(like, method=run["method"], seed=run["seed"])
             for run in read_config(folder)["runs"]
         ]
 
@@ -336,15 +330,15 @@ class Store:
                 directory=folder,
                 resume=True,
                 checkpoint_seconds=_CHECKPOINT_SECONDS,
-                monitor=_monitor(dataset),
-                monitor_every=max(1, run.train.epochs // _LOOKS),
-                progress=lambda p: told(f"training {folder.name}", p.step / p.num_steps),
+                until=run.epochs,
+                **looks(run, dataset),
+                progress=lambda p: told(f"training {folder.name}", p.step / (p.end or p.num_steps)),
             )
         except FolderInUseError as error:
             return str(error)
         if not result.finished:
             raise StoppedError(f"stopped; what was trained is saved in '{folder}'.")
-        if not self._is_finished(folder) or not all(self._holds(folder, one) for one in members):
+        if not all(self._is_finished(folder, run) and self._holds(folder, run) for run in members):
             # It would be trained again, and again.
             raise RunFailedError(
                 f"the runs in '{folder}' were trained, and are not those that the study asked for; "
@@ -379,14 +373,3 @@ def _is_whole(checkpoint: Path) -> bool:
 @cache
 def _was_whole(checkpoint: Path, _mtime: int, _size: int) -> bool:
     return checkpoints.is_whole(checkpoint)
-
-
-def _monitor(dataset: Dataset):
-    """Held-out bounds for the learning curves: IWAE-64, and IWAE-512 near log p-hat."""
-    x = dataset.evaluation_split("test")[:_MONITORED]
-
-    def monitor(seen: Look) -> dict[str, float]:
-        found = evaluate(seen.model, x, key=jax.random.key(0), ks=_MONITORED_KS)
-        return {f"iwae_{k}": found.estimate(f"iwae_{k}").mean for k in _MONITORED_KS}
-
-    return monitor

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Preset:
         ks: sample counts of the evaluation.
         num_data: test data of the evaluation; all if none.
         size: the one-layer model, by its name.
+        until: epochs after which runs stop for the time being, by data set; all if it has none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Preset:
     ks: tuple[int, ...] = (1, 5, 50, 64, 5000)
     num_data: int | None = None
     size: str = "reference"
+    until: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -138,6 +140,10 @@ class Study:
     runs: Callable[[Preset], list[PlannedRun]]
     conclude: Callable[[Preset, "Found", Told], Findings]
 
+    def planned(self, preset: Preset) -> list[PlannedRun]:
+        """Its runs, each as far as the preset goes; what they start from is trained whole."""
+        return [replace(run, until=preset.until.get(run.data)) for run in self.runs(preset)]
+
 
 class Found:
     """The runs of a study, to be asked for by what was planned."""
@@ -167,6 +173,7 @@ def chosen(
     *,
     data: Sequence[str] = (),
     epochs: int | None = None,
+    until: int | None = None,
     seeds: Sequence[int] = (),
     size: str | None = None,
     num_data: int | None = None,
@@ -178,8 +185,9 @@ def chosen(
     """
     if preset not in study.presets:
         raise InputError(unknown("preset", preset, study.presets))
-    if epochs is not None and epochs < 1:
-        raise InputError(f"expected --epochs >= 1; got {epochs}.")
+    for name, count in (("epochs", epochs), ("until", until)):
+        if count is not None and count < 1:
+            raise InputError(f"expected --{name} >= 1; got {count}.")
     if len(set(seeds)) < len(seeds):
         raise InputError(f"expected different seeds; got {tuple(seeds)}.")
     base = study.presets[preset]
@@ -196,10 +204,15 @@ def chosen(
         raise InputError(f"expected num_data >= 1, a number of test data; got {num_data}.")
     if num_data is not None:
         changes["num_data"] = num_data
+    if until is not None:
+        least = [min(until, count) for count in changes["epochs"].values()]
+        changes["until"] = dict(zip(names, least, strict=True))
     changed = replace(base, **changes)
     # What the user shortens or moves to other data is not the paper's protocol any more.
     same = all(changed.epochs.get(name) == count for name, count in base.epochs.items())
-    return changed if same or preset != "paper" else replace(changed, name="paper, altered")
+    altered = ", altered" if not same and preset == "paper" else ""
+    prefix = "" if until is None else f", until epoch {until}"
+    return replace(changed, name=f"{preset}{altered}{prefix}")
 
 
 def outline(study: Study, preset: Preset, store: Store) -> dict[str, Any]:
@@ -210,7 +223,7 @@ def outline(study: Study, preset: Preset, store: Store) -> dict[str, Any]:
         "seconds"}`; fleets that are trained already are not among them.
     """
     rate = plan.measure_products_per_second()
-    runs = study.runs(preset)
+    runs = study.planned(preset)
     rows = []
     for members in plan.fleets(store.missing(runs)):
         dataset = store.dataset(members[0].data)
@@ -219,8 +232,8 @@ def outline(study: Study, preset: Preset, store: Store) -> dict[str, Any]:
             {
                 "folder": plan.folder_name(members),
                 "runs": len(members),
-                "epochs": train.epochs,
-                "steps": train.epochs * (len(dataset.train) // train.batch_size),
+                "epochs": members[0].epochs,
+                "steps": members[0].epochs * (len(dataset.train) // train.batch_size),
                 "seconds": plan.seconds_of_training(members, dataset, rate),
             }
         )
@@ -251,7 +264,7 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
         RunFailedError: bounds contradict each other, so that nothing can be concluded.
     """
     begun = time.perf_counter()
-    planned = study.runs(preset)
+    planned = study.planned(preset)
     store.train(planned, told)
     found = Found(store, store.evaluate(planned, preset.budget, told))
     if broken := violations(found.runs):
@@ -267,7 +280,7 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
         "title": study.title,
         "source": study.source,
         "claim": study.claim,
-        "preset": {**asdict(preset), "epochs": dict(preset.epochs)},
+        "preset": {**asdict(preset), "epochs": dict(preset.epochs), "until": dict(preset.until)},
         "exhibits": [exhibit.content() for exhibit in findings.exhibits],
         "verdicts": [asdict(verdict) for verdict in findings.verdicts],
         "runs": [_run(run) for run in found.runs],

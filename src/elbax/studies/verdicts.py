@@ -86,10 +86,11 @@ def above_all(
     known = [d for d in signed if math.isfinite(d.mean)]
     if not known:
         return ordered(claim, Difference(math.nan, math.nan, math.inf, 0), published=published)
-    return ordered(claim, min(known, key=_in_limits), published=published)
+    return ordered(claim, min(known, key=in_limits), published=published)
 
 
-def _in_limits(d: Difference) -> float:
+def in_limits(d: Difference) -> float:
+    """A difference in units of what would be decisive; infinite where it has no error."""
     if d.error > 0:
         return d.mean / (d.limit * d.error)
     return d.mean * math.inf if d.mean else 0.0

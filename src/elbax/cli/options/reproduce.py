@@ -33,7 +33,10 @@ class Reproduce(DataDirOptions, DeviceOptions, OutputOptions):
     """The one-layer model of studies that do not say otherwise; small for the digits, else
     reference."""
     epochs: int | None = None
-    """Epochs of training."""
+    """Epochs of training, over which the schedule runs."""
+    until: Annotated[int | None, tyro.conf.arg(metavar="EPOCH")] = None
+    """Stop after this epoch of the schedule and conclude from there; a later one, or none, goes
+    on."""
     seeds: tuple[int, ...] = ()
     """Seeds, one run each."""
     num_data: int | None = None

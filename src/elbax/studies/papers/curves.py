@@ -1,13 +1,17 @@
-"""The 2021 report's Figures 1 to 3 and Rainforth et al. 2018, Figure 5: metrics while training."""
+"""The 2021 report's Figures 1 to 3 and Rainforth et al. 2018, Figure 5: metrics while training.
+
+Short protocols show bounds while they train; the paper's is compared with the report's own curves.
+"""
 
 import numpy as np
 
 from elbax.evaluation.paired import Difference, over_seeds
 from elbax.exhibits import LinesExhibit
 from elbax.studies import verdicts as v
-from elbax.studies.papers import table1
+from elbax.studies.papers import by_epoch, table1
 from elbax.studies.papers.common import curve
 from elbax.studies.papers.headings import HEADINGS
+from elbax.studies.plan import PlannedRun
 from elbax.studies.store import FoundRun, Told
 from elbax.studies.study import Findings, Found, Preset, Study
 
@@ -20,7 +24,9 @@ _TITLES = {
 
 
 def conclude(preset: Preset, found: Found, told: Told) -> Findings:
-    """Three figures per data set, and who is ahead in the second half of training."""
+    """Curves beside the report's, or figures and who is ahead in the second half of training."""
+    if preset.schedule == "burda":
+        return by_epoch.conclude(preset, found)
     exhibits, verdicts = [], []
     for data in preset.data:
         for metric, title in _TITLES.items():
@@ -43,6 +49,21 @@ def conclude(preset: Preset, found: Found, told: Told) -> Findings:
             claim = f"{data}: {name} is ahead of IWAE in IWAE-64 over the second half of training"
             verdicts.append(v.ordered(claim, _paired(_late(found.of(name, data)), iwae)))
     return Findings(exhibits, verdicts)
+
+
+def _runs(preset: Preset) -> list[PlannedRun]:
+    """Those of table1, or of the paper's protocol what the report really ran."""
+    return by_epoch.runs(preset) if preset.schedule == "burda" else table1.runs(preset)
+
+
+_PAPER = Preset(
+    "paper",
+    dict.fromkeys(("mnist", "omniglot"), by_epoch.EPOCHS),
+    (0,),
+    "burda",
+    num_data=1000,
+    until={"omniglot": by_epoch.OMNIGLOT_EPOCHS},
+)
 
 
 def _line(runs: list[FoundRun], metric: str) -> dict:
@@ -76,7 +97,7 @@ STUDY = Study(
     *HEADINGS["curves"],
     claim="MIWAE and PIWAE rise faster and higher in IWAE-64 than IWAE, and IWAE's gap stays "
     "the largest throughout.",
-    presets=table1.STUDY.presets,
-    runs=table1.runs,
+    presets={**table1.STUDY.presets, "paper": _PAPER},
+    runs=_runs,
     conclude=conclude,
 )

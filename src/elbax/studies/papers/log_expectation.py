@@ -93,7 +93,7 @@ def _rise(run: FoundRun) -> v.Verdict:
         paired([run.per_datum(f"iwae_{high}")], [run.per_datum(f"iwae_{low}")])
         for low, high in itertools.pairwise(ks)
     ]
-    least = min(steps, key=lambda step: step.mean / step.error)
+    least = min(steps, key=v.in_limits)
     return v.ordered(f"{run.plan.label}: every step from one k to the next raises L_k", least)
 
 
