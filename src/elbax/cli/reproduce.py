@@ -8,9 +8,10 @@ from elbax.cli.outcome import Outcome, duration, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
 from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.perform import chosen, outline, perform
 from elbax.studies.plan import PlannedRun
 from elbax.studies.store import Budget, Store
-from elbax.studies.study import Preset, Study, chosen, outline, perform
+from elbax.studies.study import Preset, Study
 
 Planned = list[tuple[Study, Preset]]
 
@@ -26,6 +27,7 @@ def reproduce(options: o.Reproduce) -> Outcome:
             data=options.data,
             epochs=options.epochs,
             until=options.until,
+            methods=options.methods,
             seeds=options.seeds,
             size=options.size,
             num_data=options.num_data,

@@ -13,7 +13,7 @@ from elbax.cli import options as o
 from elbax.cli.main import main
 from elbax.launch.work import perform
 from elbax.studies.papers.catalogue import STUDIES
-from elbax.studies.study import chosen
+from elbax.studies.perform import chosen
 
 from ..launch.test_work import Inline
 

@@ -18,6 +18,7 @@ from elbax.studies import verdicts as v
 from elbax.studies.looks import log_p_hat_at
 from elbax.studies.papers import report_curves
 from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.perform import chosen
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import Store
 from elbax.training.config import RunSpec, TrainConfig
@@ -25,7 +26,7 @@ from elbax.training.records import Look
 
 from .planted import bounds_of, lost, planted
 
-PRESET = s.chosen(STUDIES["curves"], "paper", data=("mnist",), until=40)
+PRESET = chosen(STUDIES["curves"], "paper", data=("mnist",), until=40)
 
 
 def quiet(what, done):
@@ -136,7 +137,17 @@ def test_a_prefix_of_the_paper_s_protocol_keeps_its_schedule():
     whole = STUDIES["curves"].presets["paper"]
     assert {plan.epochs for plan in STUDIES["curves"].planned(whole)} == {3280, 1000}
     with pytest.raises(InputError, match="expected --until >= 1; got 0"):
-        s.chosen(STUDIES["curves"], "paper", until=0)
+        chosen(STUDIES["curves"], "paper", until=0)
+
+
+def test_some_methods_can_be_taken_alone_where_each_is_compared_with_a_paper():
+    study = STUDIES["curves"]
+    preset = chosen(study, "paper", data=("mnist",), until=4, methods=("vae(1)", "piwae(8, 8)"))
+    assert {run.label for run in study.planned(preset)} == {"VAE(1)", "PIWAE(8,8)"}
+    with pytest.raises(InputError, match="compares them with each other"):
+        chosen(STUDIES["table1"], "quick", methods=("vae(64)",))
+    with pytest.raises(InputError, match="unknown method of curves 'vae\\(m=3\\)'"):
+        study.planned(chosen(study, "paper", methods=("vae(3)",)))
 
 
 # ------------------------------------------------------------------ what is measured

@@ -7,9 +7,9 @@ import pytest
 from elbax._errors import InputError
 from elbax.report import tables
 from elbax.report.page import write_report
-from elbax.studies import study as s
 from elbax.studies.chapter import verdict_lines
 from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.perform import perform
 from elbax.studies.store import Store
 from tests.unit.studies.planted import bounds_of, planted
 
@@ -35,7 +35,7 @@ def study_dir(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "train", lambda *_: None)
         patch.setattr(Store, "evaluate", lambda *_: runs)
-        s.perform(study, preset, Store(root), root / "table1", quiet)
+        perform(study, preset, Store(root), root / "table1", quiet)
     return root / "table1"
 
 

@@ -22,6 +22,7 @@ from elbax.studies import study as s
 from elbax.studies import verdicts as v
 from elbax.studies.papers import iwae_table, log_expectation, table1, two_stage
 from elbax.studies.papers.catalogue import STUDIES
+from elbax.studies.perform import chosen, perform
 from elbax.studies.store import Store
 
 from .planted import bounds_of, lost, planted
@@ -211,25 +212,25 @@ def test_a_study_with_bounds_that_contradict_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "train", lambda *_: None)
     monkeypatch.setattr(Store, "evaluate", lambda *_: runs)
     with pytest.raises(RunFailedError, match=r"log-expectation failed: .* lies above"):
-        s.perform(study, study.presets["quick"], Store(tmp_path), tmp_path / "out", quiet)
+        perform(study, study.presets["quick"], Store(tmp_path), tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
 
 
 def test_presets_take_what_the_user_says():
     study = STUDIES["table1"]
-    changed = s.chosen(study, "standard", data=("omniglot",), epochs=2, seeds=(5,), size="larger")
+    changed = chosen(study, "standard", data=("omniglot",), epochs=2, seeds=(5,), size="larger")
     assert changed.epochs == {"omniglot": 2}
     assert changed.seeds == (5,)
     assert changed.model.latents == 20
-    assert s.chosen(study, "paper").is_paper
-    assert not s.chosen(study, "paper", epochs=10).is_paper
+    assert chosen(study, "paper").is_paper
+    assert not chosen(study, "paper", epochs=10).is_paper
     for wrong, message in (
         ({"preset": "fast"}, "unknown preset"),
         ({"preset": "quick", "epochs": 0}, "--epochs >= 1"),
         ({"preset": "quick", "seeds": (1, 1)}, "different seeds"),
     ):
         with pytest.raises(InputError, match=message):
-            s.chosen(study, **wrong)
+            chosen(study, **wrong)
 
 
 def test_spread_over_seeds_is_told_with_ddof_one():

@@ -37,6 +37,8 @@ class Reproduce(DataDirOptions, DeviceOptions, OutputOptions):
     until: Annotated[int | None, tyro.conf.arg(metavar="EPOCH")] = None
     """Stop after this epoch of the schedule and conclude from there; a later one, or none, goes
     on."""
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Methods, of a study that compares each of them with a paper (curves)."""
     seeds: tuple[int, ...] = ()
     """Seeds, one run each."""
     num_data: int | None = None

@@ -100,4 +100,5 @@ STUDY = Study(
     presets={**table1.STUDY.presets, "paper": _PAPER},
     runs=_runs,
     conclude=conclude,
+    is_divisible=True,
 )
