@@ -33,6 +33,7 @@ class PlannedRun:
         until: epochs of the protocol after which it is a result, to go on later; all if none.
         looks: epochs at which log p-hat is estimated while it trains; none makes about 20 looks at
             cheaper bounds.
+        annealed: test data of these looks whose log p is also estimated by annealing.
     """
 
     data: str
@@ -43,6 +44,7 @@ class PlannedRun:
     start: "PlannedRun | None" = None
     until: int | None = None
     looks: tuple[int, ...] = ()
+    annealed: int = 0
 
     def __post_init__(self) -> None:
         """Spell the method as runs on disk do."""

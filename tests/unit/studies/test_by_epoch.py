@@ -188,3 +188,38 @@ def test_a_store_trains_a_prefix_looks_at_it_and_goes_on_later(tmp_path):
     assert {line["epoch"] for line in lines if "log_p_hat" in line} == {1, 3}
     # What has gone further is enough for the prefix too.
     assert store.missing(first) == []
+
+
+# ------------------------------------------------------------------ by epochs and annealing
+
+
+def test_mcvae_shows_each_column_that_was_reached_beside_the_paper_s():
+    study = STUDIES["mcvae"]
+    preset = chosen(study, "paper", until=30)
+    nll = {"VAE(1)": 90.0, "IWAE(10)": 88.5, "IWAE(50)": 89.4}
+    runs = []
+    for plan in study.planned(preset):
+        values = [{"epoch": 10, "ais": -nll[plan.label], "log_p_hat": -nll[plan.label] - 0.2}]
+        runs.append(planted(plan, bounds_of(-nll[plan.label], -1.0), curve=values))
+    findings = study.conclude(preset, s.Found(Store(Path("nowhere")), runs), quiet)
+    table = findings.exhibits[0]
+    assert table.columns == ["", "10 epochs"]
+    assert [row[1] for row in table.rows[:3]] == ["90.00", "90.20", "89.83"]
+    published = {verdict.claim: verdict.published for verdict in findings.verdicts}
+    assert published == {
+        "IWAE(10) has a higher log p-hat than VAE(1)": pytest.approx(1.29),
+        "IWAE(10) has a higher log p-hat than IWAE(50)": pytest.approx(0.86),
+    }
+    assert {verdict.verdict for verdict in findings.verdicts} == {v.REPRODUCED}
+
+
+def test_annealing_adds_to_log_p_hat_what_samples_fall_short_of():
+    """A linear-Gaussian model, far from its data: 64 samples are short, annealing is not."""
+    model = linear_gaussian(6, 3, key=jax.random.key(0))
+    x = 3 * np.random.default_rng(1).normal(size=(200, 6)).astype(np.float32)
+    dataset = Dataset(name="x", train=x, test=x)
+    look = Look(RunSpec("iwae(k=4)", 0), model, elbax.iwae(4), 2, {})
+    found = log_p_hat_at((2,), dataset, k=128, corrected=200, annealed=200)(look)
+    exact = float(np.mean(jax.vmap(model.generative.log_marginal)(x)))
+    assert exact - found["log_p_hat"] > 3 * found["ais_error"] > 0
+    assert abs(found["ais"] - exact) < 4 * found["ais_error"]

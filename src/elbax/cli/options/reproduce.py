@@ -38,7 +38,7 @@ class Reproduce(DataDirOptions, DeviceOptions, OutputOptions):
     """Stop after this epoch of the schedule and conclude from there; a later one, or none, goes
     on."""
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Methods, of a study that compares each of them with a paper (curves)."""
+    """Methods, of a study that compares each of them with a paper (curves, mcvae)."""
     seeds: tuple[int, ...] = ()
     """Seeds, one run each."""
     num_data: int | None = None

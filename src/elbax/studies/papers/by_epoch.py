@@ -4,13 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from elbax.exhibits import NONE, LinesExhibit, TableExhibit
 from elbax.models.config import ModelConfig
 from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.papers import report_curves as report
+from elbax.studies.papers.common import by_epoch
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import FoundRun
 from elbax.studies.study import Findings, Found, Preset
@@ -50,16 +49,6 @@ def conclude(preset: Preset, found: Found) -> Findings:
         exhibits += [_table(preset, data, start, found) for start in _STARTS]
         verdicts += [_verdict(preset, data, name, found) for name in report.METHODS]
     return Findings(exhibits, verdicts)
-
-
-def by_epoch(members: Sequence[FoundRun], metric: str = "log_p_hat") -> dict[int, float]:
-    """A metric of metrics.jsonl by epoch, the mean over the runs that finished."""
-    values: dict[int, list[float]] = {}
-    for run in members:
-        for record in run.curve:
-            if run.ok and record.get(metric) is not None:
-                values.setdefault(record["epoch"], []).append(record[metric])
-    return {epoch: float(np.mean(known)) for epoch, known in sorted(values.items())}
 
 
 def at_ends(data: str, members: Sequence[FoundRun]) -> dict[int, float]:

@@ -8,6 +8,7 @@ from elbax.studies.papers import (
     iwae_table,
     log_expectation,
     manifold,
+    mcvae,
     reconstructions,
     snr,
     table1,
@@ -31,6 +32,7 @@ _STUDIES = {
         manifold,
         log_expectation,
         discrete,
+        mcvae,
         snr,
     )
 }

@@ -114,6 +114,16 @@ def gap_dots(found: Found, labels: Sequence[str]) -> DotsExhibit:
     )
 
 
+def by_epoch(members: Sequence[FoundRun], metric: str = "log_p_hat") -> dict[int, float]:
+    """A metric of metrics.jsonl by epoch, the mean over the runs that finished."""
+    values: dict[int, list[float]] = {}
+    for run in members:
+        for record in run.curve:
+            if run.ok and record.get(metric) is not None:
+                values.setdefault(record["epoch"], []).append(record[metric])
+    return {epoch: float(np.mean(known)) for epoch, known in sorted(values.items())}
+
+
 def curve(runs: Sequence[FoundRun], metric: str, window: int = 1) -> dict:
     """A metric of metrics.jsonl against epochs: rolling mean, and sd over seeds as the band."""
     by_epoch: dict[int, list[float]] = {}

@@ -64,6 +64,11 @@ _ALL = (
         "Mnih & Rezende 2016, Figures 1 and 2; Mnih & Gregor 2014; Bornschein & Bengio 2015",
     ),
     Heading(
+        "mcvae",
+        "Likelihood after 10, 30 and 100 epochs",
+        "Thin et al. 2021, Monte Carlo variational auto-encoders, the VAE and IWAE of its table",
+    ),
+    Heading(
         "snr",
         "Signal-to-noise ratios",
         "Rainforth et al. 2018, Theorem 1 and Figures 1 to 4; Tucker et al. 2019",
