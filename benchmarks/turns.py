@@ -46,11 +46,13 @@ def show(title: str, found: dict) -> None:
         print(f"  {name:28}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
 
 
-def step_products(batch: int, samples: int, dtype=jnp.float32) -> Callable[[int], None]:
+def step_products(
+    batch: int, samples: int, dtype=jnp.float32, widths: tuple[int, ...] = WIDTHS
+) -> Callable[[int], None]:
     """The matrix products of one training step and nothing else; sums are in float32."""
     rows = batch * samples
-    encoder = [*pairwise(WIDTHS), WIDTHS[-2:]]  # two heads
-    decoder = list(pairwise(WIDTHS[::-1]))
+    encoder = [*pairwise(widths), widths[-2:]]  # two heads
+    decoder = list(pairwise(widths[::-1]))
     shapes = [(batch, *one) for one in encoder] + [(rows, *one) for one in decoder]
     generator = np.random.default_rng(0)
 

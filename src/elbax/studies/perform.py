@@ -15,7 +15,8 @@ from elbax.exhibits import ImagesExhibit
 from elbax.runs.results import write_arrays
 from elbax.spelling import describe, parse
 from elbax.studies import plan
-from elbax.studies.store import FoundRun, Store, Told
+from elbax.studies.found import FoundRun
+from elbax.studies.store import Store, Told
 from elbax.studies.study import Findings, Found, Preset, Study
 from elbax.studies.verdicts import violations
 from elbax.training.environment import environment

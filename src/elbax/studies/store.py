@@ -8,23 +8,21 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from elbax._errors import CheckpointError, InputError, RunFailedError, StoppedError
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
-from elbax.models.interface import Model
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, load_runs, model_config_of, origin_of
-from elbax.runs.results import find_results, read_arrays, setting_of
+from elbax.runs.results import find_results, setting_of
+from elbax.studies.found import FoundRun
 from elbax.studies.looks import looks
 from elbax.studies.plan import PlannedRun, fleets, folder_name, with_starts
-from elbax.training import checkpoints, metrics
+from elbax.training import checkpoints
 from elbax.training.claims import FolderInUseError, claimed, holder
 from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, fit
@@ -44,67 +42,6 @@ class Budget:
     ks: tuple[int, ...]
     num_data: int | None
     seed: int = 0
-
-
-class FoundRun:
-    """A trained and evaluated run, as its folder describes it.
-
-    Attributes:
-        plan: what was asked for.
-        folder: where it lies.
-        entry: its part of results.json.
-        results: the whole of it.
-    """
-
-    def __init__(
-        self,
-        plan: PlannedRun,
-        folder: Path,
-        entry: dict[str, Any],
-        row: int,
-        *,
-        results: dict[str, Any],
-        arrays: Path,
-    ):
-        self.plan, self.folder, self.entry, self.results = plan, folder, entry, results
-        self._row, self._file = row, arrays
-
-    @property
-    def ok(self) -> bool:
-        """Whether it trained to the end without diverging."""
-        return self.entry["status"] == "ok"
-
-    def metric(self, name: str) -> float:
-        """A mean over the test data; NaN where it is not known."""
-        value = self.entry["metrics"].get(name)
-        return float("nan") if value is None else float(value)
-
-    @cached_property
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: array[self._row] for name, array in read_arrays(self._file).items()}
-
-    def per_datum(self, name: str) -> np.ndarray:
-        """A metric of every test datum `[N]`: iwae_K, gap_K, log_p_hat or ssim."""
-        if name == "ssim":
-            return self._arrays["ssim"]
-        bounds = dict(zip(self.results["evaluation"]["ks"], self._arrays["bounds"], strict=True))
-        if name == "log_p_hat":
-            return bounds[max(bounds)]
-        kind, _, k = name.rpartition("_")
-        bound = bounds[int(k)]
-        return bound - bounds[max(bounds)] if kind == "gap" else bound
-
-    @cached_property
-    def curve(self) -> list[dict[str, Any]]:
-        """Its lines of metrics.jsonl, by epoch."""
-        records = metrics.read(self.folder / "metrics.jsonl")
-        return [record for record in records if record["run"] == self.plan.name]
-
-    @cached_property
-    def model(self) -> Model:
-        """The trained model."""
-        runs = load_runs(self.folder)
-        return runs.models[runs.index_of(self.plan.name)]
 
 
 class Store:

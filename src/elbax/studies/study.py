@@ -8,8 +8,9 @@ from elbax._errors import InputError, unknown
 from elbax.exhibits import Exhibit
 from elbax.models.config import PRESETS as MODELS
 from elbax.models.config import ModelConfig
+from elbax.studies.found import FoundRun
 from elbax.studies.plan import PlannedRun
-from elbax.studies.store import Budget, FoundRun, Store, Told
+from elbax.studies.store import Budget, Store, Told
 from elbax.studies.verdicts import Verdict
 from elbax.training.config import TrainConfig
 

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.stats
 
 from elbax.evaluation.paired import CONFIDENCE, Difference, over_seeds, paired
-from elbax.studies.store import FoundRun
+from elbax.studies.found import FoundRun
 
 _CHANCE = 6.0  # standard errors beyond which chance turns no bounds around
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable"

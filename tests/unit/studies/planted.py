@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from elbax.models.config import ModelConfig
+from elbax.studies.found import FoundRun
 from elbax.studies.plan import PlannedRun
-from elbax.studies.store import FoundRun
 from elbax.training.config import TrainConfig
 
 KS = (1, 5, 50, 64, 5000)

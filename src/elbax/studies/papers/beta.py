@@ -6,10 +6,11 @@ import scipy.stats
 from elbax.evaluation.paired import CONFIDENCE
 from elbax.exhibits import LinesExhibit, TableExhibit, plus_minus
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers.common import curve, reliability_of, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study, presets
 
 STARTS = (0.1, 0.35, 0.65, 0.9)

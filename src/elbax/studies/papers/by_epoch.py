@@ -8,10 +8,10 @@ from elbax.exhibits import NONE, LinesExhibit, TableExhibit
 from elbax.models.config import ModelConfig
 from elbax.spelling import label
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers import report_curves as report
 from elbax.studies.papers.common import by_epoch
 from elbax.studies.plan import PlannedRun, grid
-from elbax.studies.store import FoundRun
 from elbax.studies.study import Findings, Found, Preset
 
 EPOCHS, OMNIGLOT_EPOCHS = 3280, 1000  # the schedule's, and where the report stopped on Omniglot

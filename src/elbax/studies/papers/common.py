@@ -6,8 +6,8 @@ import numpy as np
 
 from elbax.exhibits import DotsExhibit, LinesExhibit, TableExhibit, plus_minus
 from elbax.runs.groups import reliability
+from elbax.studies.found import FoundRun
 from elbax.studies.plan import PlannedRun, grid
-from elbax.studies.store import FoundRun
 from elbax.studies.study import Found, Preset
 
 NAMES = {

@@ -8,11 +8,12 @@ import numpy as np
 from elbax.evaluation.paired import Difference, over_seeds
 from elbax.exhibits import LinesExhibit
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers import by_epoch, table1
 from elbax.studies.papers.common import curve
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study
 
 _WINDOW = 3  # looks at held-out data in the rolling mean

@@ -11,9 +11,10 @@ from elbax.evaluation.posterior import reconstructions
 from elbax.exhibits import ImagesExhibit, Panel, TableExhibit, plus_minus
 from elbax.spelling import label
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers.common import on_every_data_set
 from elbax.studies.papers.headings import HEADINGS
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study, presets
 
 METHODS = ("iwae(k=64)", "piwae(m=8, k=8)", "miwae(m=8, k=8)", "ciwae(k=64, beta=0.5)", "vae(m=64)")

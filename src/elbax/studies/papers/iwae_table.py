@@ -2,10 +2,11 @@
 
 from elbax.exhibits import TableExhibit, plus_minus
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers.common import reliability_of, units, values
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study, presets
 
 KS = (1, 5, 50)

@@ -8,9 +8,10 @@ import scipy.stats
 from elbax.evaluation.paired import paired
 from elbax.exhibits import LinesExhibit
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers.headings import HEADINGS
 from elbax.studies.plan import PlannedRun, grid
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study, presets
 
 METHODS = {"VAE(64)": "vae(m=64)", "IWAE(64)": "iwae(k=64)"}

@@ -6,9 +6,10 @@ import numpy as np
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.exhibits import ImagesExhibit, Panel, TableExhibit
 from elbax.studies import verdicts as v
+from elbax.studies.found import FoundRun
 from elbax.studies.papers import table1
 from elbax.studies.papers.headings import HEADINGS
-from elbax.studies.store import FoundRun, Told
+from elbax.studies.store import Told
 from elbax.studies.study import Findings, Found, Preset, Study
 
 _SHOWN = 10
