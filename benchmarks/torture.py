@@ -30,7 +30,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when JAX is imported
 import elbax
 from elbax._errors import ElbaxError
 from elbax.cli.main import main as command
-from elbax.data.readers import read_amat, read_idx, read_image_folder, read_mat
+from elbax.data.pictures import read_image_folder
+from elbax.data.readers import read_amat, read_idx, read_mat
 from elbax.report import figures
 from elbax.runs.chapter import chapter_of, together
 from elbax.runs.read import read, read_training

@@ -16,17 +16,25 @@ from jax.core import Tracer
 
 from elbax._errors import InputError
 from elbax._types import PRNGKey
-from elbax.distributions import Bernoulli
+from elbax.data.checks import LEVEL_ERROR
+from elbax.distributions import Bernoulli, ContinuousBernoulli, DiscretisedLogistic
 from elbax.models.cells import Row
 from elbax.tables.schema import Schema
 from elbax.tables.table import Table
+
+_IN_UNIT = {
+    Bernoulli: "Bernoulli",
+    ContinuousBernoulli: "continuous Bernoulli",
+    DiscretisedLogistic: "discretised logistic",
+}
 
 
 class _Observed(NamedTuple):
     """What a model says of one datum."""
 
     shape: tuple[int, ...]
-    is_binary: bool
+    unit: str  # the likelihood that asks for values in [0, 1], if one does
+    levels: int | None  # of values that are levels of intensity: which means 1
     schema: Schema | None
 
 
@@ -46,7 +54,8 @@ def checked_data(model: Any, x: Any, name: str = "x") -> jax.Array:
 
     Raises:
         InputError: no model, no array of real numbers, another shape than the model's data, no
-            data, or values outside [0, 1] under a Bernoulli likelihood.
+            data, or values that the likelihood does not have: outside [0, 1] under a Bernoulli
+            one, between two levels under a discretised logistic one.
     """
     if not hasattr(model, "generative") or not hasattr(model, "inference"):
         raise InputError(
@@ -56,8 +65,10 @@ def checked_data(model: Any, x: Any, name: str = "x") -> jax.Array:
     _check_kind(x, name)
     observed = _observed_by(model.generative)
     _check_shape(x, observed.shape, name)
-    if observed.is_binary and not isinstance(x, Tracer):
-        _check_unit(np.asarray(x), name)
+    if observed.unit and not isinstance(x, Tracer):
+        _check_unit(np.asarray(x), name, observed.unit)
+    if observed.levels is not None and not isinstance(x, Tracer):
+        _check_levels(np.asarray(x), name, observed.levels)
     x = jnp.asarray(x)
     return x if x.dtype in (np.float32, np.float64) else x.astype(jnp.zeros(()).dtype)
 
@@ -74,6 +85,15 @@ def schema_of(model: Any) -> Schema | None:
     >>> elbax.schema_of(elbax.linear_gaussian(3, 2, key=jax.random.key(0)))
     """
     return _observed_by(model.generative).schema
+
+
+def levels_of(model: Any) -> int | None:
+    """Where data are levels 0, 1/L, .., 1 under a discretised logistic: L; else None.
+
+    >>> import elbax
+    >>> levels_of(elbax.linear_gaussian(3, 2, key=jax.random.key(0)))
+    """
+    return _observed_by(model.generative).levels
 
 
 def checked_table(model: Any, table: Table) -> np.ndarray:
@@ -141,13 +161,25 @@ def _check_shape(x: Any, event: tuple[int, ...], name: str) -> None:
     raise InputError(f"expected {name} of shape [{sizes}]; got {list(x.shape)}. {cure}")
 
 
-def _check_unit(x: np.ndarray, name: str) -> None:
+def _check_unit(x: np.ndarray, name: str, likelihood: str) -> None:
     if not ((x < 0).any() or (x > 1).any()):
         return
     raise InputError(
-        f"expected {name} in [0, 1] for a Bernoulli likelihood; got values from "
+        f"expected {name} in [0, 1] for a {likelihood} likelihood; got values from "
         f"{np.nanmin(x):g} to {np.nanmax(x):g}. Divide by the largest level, or take a likelihood "
         "for real data."
+    )
+
+
+def _check_levels(x: np.ndarray, name: str, levels: int) -> None:
+    level = x.astype(np.float32) * levels
+    off = np.abs(level - np.round(level)) > LEVEL_ERROR
+    if not off.any():
+        return
+    raise InputError(
+        f"expected {name} in levels 0, 1/{levels}, .., 1 for a discretised logistic likelihood; "
+        f"got {x[off][0]:g}, which lies between two. Give the stored numbers divided by {levels}, "
+        "or take a continuous Bernoulli or a Gaussian likelihood."
     )
 
 
@@ -166,4 +198,6 @@ def _remembered(structure: Any, kinds: tuple) -> _Observed:
     shape = of(lambda g, z: g.mean(z), generative, z).shape
     likelihood = of(lambda g, z: g.likelihood(z), generative, z)
     schema = likelihood.schema if isinstance(likelihood, Row) else None
-    return _Observed(shape, isinstance(likelihood, Bernoulli), schema)
+    unit = next((name for kind, name in _IN_UNIT.items() if isinstance(likelihood, kind)), "")
+    levels = likelihood.levels if isinstance(likelihood, DiscretisedLogistic) else None
+    return _Observed(shape, unit, levels, schema)

@@ -105,6 +105,57 @@ def effective_sample_size(log_w: Float[Array, "..."], axis: int = 0) -> Float[Ar
     return jnp.where(squares > 0, 1 / jnp.where(squares > 0, squares, 1), 0)
 
 
+def log_one_minus_exp(d: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`log(1 - exp(-d))` for d >= 0; -inf at 0, where its derivative is given as zero.
+
+    >>> [round(float(log_one_minus_exp(jnp.array(d))), 3) for d in (1e-20, 100.0)]
+    [-46.052, 0.0]
+    """
+    positive = d > 0
+    safe = jnp.where(positive, d, 1)
+    return jnp.where(positive, jnp.log(-jnp.expm1(-safe)), -jnp.inf)
+
+
+_NEAR = 1.0  # up to here a series, which is exact to 1e-11; beyond, the closed form
+
+
+def log_sinh_ratio(slope: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""`log(sinh(l / 2) / (l / 2))`, so that the integral of exp(l (x - 1/2)) over [0, 1] is 1.
+
+    Even, 0 at 0, and about |l| / 2 - log |l| far from it.
+
+    >>> round(float(log_sinh_ratio(jnp.array(2.0))), 6)  # log((e - 1/e) / 2)
+    0.161439
+    """
+    size = jnp.abs(slope)
+    near = size < _NEAR
+    square = jnp.where(near, slope, 0) ** 2 / 4
+    terms = (-691 / 3831077250, 1 / 467775, -1 / 37800, 1 / 2835, -1 / 180, 1 / 6)
+    series = jnp.zeros_like(square)
+    for term in terms:
+        series = (series + term) * square
+    far = jnp.where(near, 1, size)
+    return jnp.where(near, series, far / 2 + log_one_minus_exp(far) - jnp.log(far))
+
+
+def sinh_ratio_slope(slope: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The derivative of `log_sinh_ratio`, `1 / (1 - exp(-l)) - 1 / l - 1/2`, from -1/2 to 1/2.
+
+    >>> round(float(sinh_ratio_slope(jnp.array(-100.0))), 6)
+    -0.49
+    """
+    size = jnp.abs(slope)
+    near = size < _NEAR
+    small = jnp.where(near, slope, 0)
+    terms = (-691 / 1307674368000, 1 / 47900160, -1 / 1209600, 1 / 30240, -1 / 720, 1 / 12)
+    series = jnp.zeros_like(small)
+    for term in terms:
+        series = series * small**2 + term
+    far = jnp.where(near, 1, size)
+    away = 0.5 + jnp.exp(-far) / -jnp.expm1(-far) - 1 / far
+    return jnp.where(near, small * series, jnp.sign(slope) * away)
+
+
 def _finite_max(log_w: Array, axis: int) -> Array:
     """The maximum as a constant, or 0 where it is infinite, so that -inf - -inf never happens."""
     largest = jax.lax.stop_gradient(jnp.max(log_w, axis=axis, keepdims=True))

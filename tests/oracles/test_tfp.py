@@ -1,4 +1,4 @@
-"""VIMCO's leave-one-out bounds beside TensorFlow Probability's."""
+"""VIMCO's leave-one-out bounds and likelihoods of images beside TensorFlow Probability's."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 
 from elbax import bounds
 from elbax._numerics import mean_of_others
+from elbax.distributions import ContinuousBernoulli, DiscretisedLogistic
 from elbax.rules import VIMCO
 
 
@@ -82,3 +83,20 @@ def test_gradient_is_tfps_vimco(csiszar, x64):
     score = VIMCO("geometric")(bounds.IWAE(k), log_w).score[:, 0]
     ours = jax.grad(lambda moved: jnp.sum(score * Bernoulli(moved).log_prob(z)))(logits)
     np.testing.assert_allclose(-ours, expected, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_likelihoods_of_images_are_tfps(csiszar, x64):
+    from tensorflow_probability.substrates.jax import distributions as tfd
+
+    loc, scale = jnp.array([0.3, 0.98, 0.5]), jnp.array([0.1, 0.003, 2.0])
+    theirs = tfd.QuantizedDistribution(
+        tfd.Logistic(255 * loc - 0.5, 255 * scale), low=0.0, high=255.0
+    )
+    for level in (jnp.array([0.0, 250, 255]), jnp.array([80.0, 254, 0])):
+        ours = DiscretisedLogistic(loc, scale).log_prob(level / 255)
+        np.testing.assert_allclose(ours, theirs.log_prob(level).sum(), rtol=1e-9)
+    logits, x = jnp.array([-3.0, 0.4, 12.0]), jnp.array([0.1, 0.9, 1.0])
+    ours, theirs = ContinuousBernoulli(logits), tfd.ContinuousBernoulli(logits=logits)
+    np.testing.assert_allclose(ours.log_prob(x), theirs.log_prob(x).sum(), rtol=1e-9)
+    np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=1e-9)

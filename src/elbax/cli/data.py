@@ -25,7 +25,10 @@ def data_info(options: o.DataInfo) -> Outcome:
     """What a data set holds."""
     from elbax.data.load import load_data
 
-    dataset = load_data(options.name, data_dir=options.data_dir, levels=options.levels)
+    colour = o.said_yes(options.colour)
+    dataset = load_data(
+        options.name, data_dir=options.data_dir, levels=options.levels, colour=colour
+    )
     content = {
         "name": dataset.name,
         "splits": {name: list(array.shape) for name, array in dataset.splits().items()},
@@ -53,10 +56,9 @@ def data_fetch(options: o.DataFetch) -> Outcome:
 
 def data_describe(options: o.DataDescribe) -> Outcome:
     """What the columns of a table are, and why."""
-    from elbax.cli.named import header_of
     from elbax.tables.files import read_table
 
-    table = read_table(options.data, header=header_of(options.header), types=options.types)
+    table = read_table(options.data, header=o.said_yes(options.header), types=options.types)
     shares = 1 - table.mask.mean(axis=0)
     columns = [
         {

@@ -200,7 +200,8 @@ def _evaluate_pair(first: Runs, second: Runs, options: o.Evaluate, reporter: Rep
         for pair in pairs
     ]
     names = f"{content['second']} minus {content['first']}"
-    heading = filled(f"{names}, nats per datum (one image or row), paired over {len(x)}")
+    bits = "; bits_per_dim in bits per dimension" if "bits_per_dim" in metrics else ""
+    heading = filled(f"{names}, nats per datum (one image or row){bits}, paired over {len(x)}")
     notes = filled("z is the difference in standard errors. " + _words(settings.ks))
     return Outcome(content, "\n".join([heading, *rows, "", notes]))
 

@@ -59,12 +59,3 @@ def load_own(folder: str | Path, own: str | None, *, or_ours: bool = False) -> R
 def data_of(runs: Runs, options: o.Evaluate | o.Snr) -> Dataset:
     """The runs' own data, or those that the options name."""
     return load_data_of(runs, data_dir=options.data_dir, data=options.data, split=options.split)
-
-
-def header_of(said: str | None) -> bool | None:
-    """What `--header` says: yes, no, or nothing.
-
-    >>> header_of("no"), header_of(None)
-    (False, None)
-    """
-    return None if said is None else said == "yes"

@@ -10,7 +10,7 @@ import numpy as np
 from elbax._door import schema_of
 from elbax._errors import ElbaxWarning, InputError
 from elbax.cli import options as o
-from elbax.cli.named import header_of, load_own
+from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import fit_heeding_signals
@@ -146,7 +146,7 @@ def _models(options: o.Impute, reporter: Reporter) -> tuple[list[Model], Table]:
         resampled = bool(runs.config["train"].get("bootstrap"))
         several = resampled and len(runs.models) == options.multiple
         return list(runs.models if several else runs.models[:1]), table
-    table = read_table(options.data, header=header_of(options.header), types=options.types)
+    table = read_table(options.data, header=o.said_yes(options.header), types=options.types)
     count = options.multiple or 1
     config = TrainConfig(
         epochs=options.epochs,
@@ -189,7 +189,7 @@ def _read(options: o.Score | o.Impute, runs: Runs) -> Table:
             f"expected runs trained on a table; those in '{runs.path}' model other data. Train "
             "with `elbax train --data data.csv`."
         )
-    header = header_of(options.header)
+    header = o.said_yes(options.header)
     return read_table(options.data, header=header, schema=schema, unseen=options.unseen)
 
 

@@ -9,7 +9,7 @@ import jax
 from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.evaluate import evaluated, found_text
-from elbax.cli.named import header_of, load_own, own_of
+from elbax.cli.named import load_own, own_of
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
 from elbax.cli.training import check_trained, logging_to, run_folder, train_in, trained_lines
@@ -216,7 +216,8 @@ def _dataset(options: o.Train | o.Compare, folder: Path) -> Dataset:
         "num_valid": data.num_valid,
         "levels": data.levels,
         "types": None if data.types is None else parse_types(data.types),
-        "header": header_of(data.header),
+        "header": o.said_yes(data.header),
+        "colour": o.said_yes(data.colour),
     }
     if options.run.resume and (folder / "config.json").is_file():
         begun = as_begun(read_config(folder), data.data, data_dir=data.data_dir, **asked)
@@ -268,9 +269,11 @@ def _say_if_grey(dataset: Dataset, model: ModelConfig | str, reporter: Reporter)
             reporter.say(line)
         return
     if model.likelihood == "bernoulli" and dataset.binarise == "none" and not dataset.is_binary:
+        kind = "images in colour" if dataset.in_colour else "grey levels"
         reporter.say(
-            f"note: {dataset.name} holds grey levels and binarise is none: the Bernoulli "
-            "log-likelihood of grey levels is a cross-entropy, not comparable with published nats."
+            f"note: {dataset.name} holds {kind} and binarise is none: the Bernoulli "
+            "log-likelihood of levels is a cross-entropy, not comparable with published nats. "
+            "--likelihood discretised-logistic gives levels their probabilities."
         )
 
 

@@ -29,6 +29,7 @@ def tune(options: o.Tune) -> Outcome:
         binarise=data.binarise,
         seed=data.data_seed,
         levels=data.levels,
+        colour=o.said_yes(data.colour),
     )
     if isinstance(model, ModelConfig):
         dataset = dataset.under(model.likelihood)

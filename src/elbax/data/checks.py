@@ -7,6 +7,8 @@ import numpy as np
 
 from elbax._errors import DataError, ElbaxWarning
 
+_BLOCK_ROWS = 4096  # bounds the temporary float64 arrays
+LEVEL_ERROR = 0.05  # of a level: float32 keeps 16 bits nearer than that
 _COARSE = 1e-2  # a rounding error that is this part of a column's standard deviation matters
 
 
@@ -51,8 +53,8 @@ def check_images(array: Any, *, likelihood: str, name: str, levels: float | int 
 
     Args:
         array: `[N, *event]` stored values.
-        likelihood: "bernoulli" asks for intensities in [0, 1]; every other name only for finite
-            numbers.
+        likelihood: "bernoulli" and "continuous-bernoulli" ask for intensities in [0, 1]; every
+            other name only for finite numbers.
         name: what to call the array in the message, for example "train".
         levels: the stored value that means intensity 1.
 
@@ -80,8 +82,35 @@ def check_images(array: Any, *, likelihood: str, name: str, levels: float | int 
             f"{list(array.shape)}, which is empty. Give another file or split."
         )
     _check_finite(array, name)
-    if likelihood.lower() == "bernoulli":
-        _check_unit_interval(array, name, levels)
+    if likelihood.lower() in ("bernoulli", "continuous-bernoulli"):
+        kind = "Bernoulli" if likelihood.lower() == "bernoulli" else "continuous Bernoulli"
+        _check_unit_interval(array, name, levels, kind)
+
+
+def check_levels(array: np.ndarray, *, levels: int, intensity: float | int, name: str) -> None:
+    """Refuse stored values that are no levels, which a discretised logistic gives probabilities.
+
+    Args:
+        array: `[N, *event]` stored values.
+        levels: the level that means intensity 1.
+        intensity: the stored value that does.
+        name: what to call the array in the message.
+
+    Raises:
+        DataError: a value outside [0, 1], or between two levels.
+
+    >>> check_levels(np.array([[0, 51, 255]], np.uint8), levels=255, intensity=255, name="train")
+    """
+    for row in np.array_split(array, -(-len(array) // _BLOCK_ROWS)):
+        level = row.astype(np.float64) * (levels / intensity)
+        bad = (np.abs(level - np.round(level)) > LEVEL_ERROR) | (level < 0) | (level > levels + 0.5)
+        if bad.any():
+            raise DataError(
+                f"expected {name} in whole levels for a discretised logistic likelihood, from 0 to "
+                f"{intensity:g} in steps of {intensity / levels:g}; got {row[bad][0]:g}. Give the "
+                "bytes of the images themselves, say which value means 1 with levels (--levels "
+                "255), or take --likelihood continuous-bernoulli for values in [0, 1], or gaussian."
+            )
 
 
 def refuse_masked(array: Any, name: str) -> None:
@@ -112,11 +141,11 @@ def _check_finite(array: np.ndarray, name: str) -> None:
         )
 
 
-def _check_unit_interval(array: np.ndarray, name: str, levels: float | int) -> None:
+def _check_unit_interval(array: np.ndarray, name: str, levels: float | int, kind: str) -> None:
     low, high = float(array.min()) / levels, float(array.max()) / levels
     if low < 0 or high > 1:
         raise DataError(
-            f"expected {name} in [0, 1] for a Bernoulli likelihood; got values from {low:g} to "
+            f"expected {name} in [0, 1] for a {kind} likelihood; got values from {low:g} to "
             f"{high:g}. Rescale them to [0, 1], say which value means 1 with levels (--levels 255 "
             "for grey bytes), or take a likelihood of real data: --likelihood gaussian, in Python "
             "ModelConfig(likelihood='gaussian')."

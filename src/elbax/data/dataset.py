@@ -13,6 +13,7 @@ from elbax.data.binarise import binarise_fixed, to_float
 from elbax.data.checks import refuse_masked
 from elbax.tables.schema import Schema
 
+_OF_INTENSITIES = ("gaussian", "discretised-logistic", "continuous-bernoulli")
 MODES = ("dynamic", "fixed", "threshold", "none")
 _BLOCK_ROWS = 4096  # bounds the temporary float64 arrays at about 26 MB for 28 x 28 images
 
@@ -99,7 +100,8 @@ class Dataset:
     def under(self, likelihood: str) -> "Dataset":
         """The data in the mode that is usual under a likelihood, unless a mode was asked for.
 
-        A Gaussian density of 0/1 draws has no upper limit, so that it sees the intensities.
+        A Bernoulli one sees 0/1 draws of grey images. Every other sees the intensities: a Gaussian
+        density of 0/1 draws has no upper limit, and levels of images have more values than two.
 
         >>> images = np.array([[0, 255], [99, 7]], dtype=np.uint8)
         >>> grey = Dataset(
@@ -107,7 +109,7 @@ class Dataset:
         >>> grey.under("gaussian").binarise, grey.under("bernoulli").binarise
         ('none', 'dynamic')
         """
-        if not (self.usual and likelihood == "gaussian" and self.binarise == "dynamic"):
+        if not (self.usual and likelihood in _OF_INTENSITIES and self.binarise == "dynamic"):
             return self
         request = None if self.request is None else self.request | {"binarise": "none"}
         return replace(self, binarise="none", request=request)
@@ -136,6 +138,11 @@ class Dataset:
     def num_features(self) -> int:
         """How many values one datum has, D."""
         return int(np.prod(self.event_shape))
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether the data are images in colour, `[H, W, 3]`."""
+        return len(self.event_shape) == 3 and self.event_shape[2] == 3
 
     @cached_property
     def is_binary(self) -> bool:

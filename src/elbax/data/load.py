@@ -30,6 +30,7 @@ def load_data(
     levels: float | int | None = None,
     types: Mapping[str, str] | str | None = None,
     header: bool | None = None,
+    colour: bool | None = None,
 ) -> Dataset:
     """Load a data set by name, or your own from a file or folder.
 
@@ -40,16 +41,17 @@ def load_data(
             the folder in ELBAX_DATA, then the cache, then a download.
         binarise: "dynamic" (grey, drawn afresh per minibatch), "fixed" (every pixel drawn once),
             "threshold" (intensity above one half) or "none"; by default what is usual for the set:
-            "dynamic" for grey images, "none" for binary and real data and, once the likelihood is
-            known (`Dataset.under`), under a Gaussian one.
+            "dynamic" for grey images, "none" for images in colour, binary and real data and, once
+            the likelihood is known (`Dataset.under`), under any but a Bernoulli one.
         seed: of the draws under "fixed", and of the test split of your own data.
         num_valid: how many of the last training rows to hold out as the validation split.
         levels: the stored value of your own data that means intensity 1, such as 255 or 16; by
             default 255 for images of whole numbers 0 to 255, else 1 (see `elbax.data.own`).
-
         types: kinds of a table's columns, "age=count,sex=categorical" (see `elbax.table_of`).
         header: whether the first line of a table in text names its columns; told by its looks if
             omitted.
+        colour: whether the images of a folder are read in colour or as grey levels; by what they
+            are if omitted.
 
     Returns:
         The data set, on the host.
@@ -77,7 +79,7 @@ def load_data(
     if path:
         asked = parse_types(types) if isinstance(types, str) else dict(types or {})
         own = Path(name_or_path).expanduser()
-        dataset = read_own(own, seed, levels, header=header, types=asked)
+        dataset = read_own(own, seed, levels, header=header, colour=colour, types=asked)
     elif types:
         raise DataError(f"expected no types for '{name_or_path}', which is no table; leave it out.")
     else:
@@ -86,6 +88,7 @@ def load_data(
     name = str(Path(name_or_path).expanduser().resolve()) if path else str(name_or_path)
     request = {"name_or_path": name, "binarise": mode, "seed": seed, "num_valid": num_valid}
     request |= {"levels": dataset.levels} if path else {}
+    request |= {} if colour is None else {"colour": colour}
     if dataset.schema is not None:
         _refuse_draws(mode, name)
         request |= {"types": asked, "header": header}
@@ -104,8 +107,8 @@ def load_other(
 ) -> Dataset:
     """Load data to score with a trained model: all rows of a single array are test data.
 
-    Arguments and errors are those of `load_data`; of a table also `schema` and `unseen`, as
-    `elbax.table_of` takes them.
+    Arguments and errors are those of `load_data`, `colour` among them; of a table also `schema` and
+    `unseen`, as `elbax.table_of` takes them.
     """
     if not _is_path(name_or_path):
         return load_data(name_or_path, data_dir=data_dir, binarise=binarise, seed=seed)

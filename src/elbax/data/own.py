@@ -10,7 +10,8 @@ import numpy as np
 from elbax._errors import DataError
 from elbax.data.checks import check_images, to_float32, warn
 from elbax.data.dataset import Dataset
-from elbax.data.readers import read_image_folder, read_npy, read_npz
+from elbax.data.pictures import read_image_folder
+from elbax.data.readers import read_npy, read_npz
 from elbax.data.tabled import table_dataset
 from elbax.tables.files import is_table, read_raw
 from elbax.tables.raw import from_array
@@ -28,6 +29,7 @@ def read_own(
     *,
     whole: bool = False,
     header: bool | None = None,
+    colour: bool | None = None,
     **cells: Any,
 ) -> Dataset:
     """Read a file or folder into a data set.
@@ -41,8 +43,9 @@ def read_own(
     or `y_train`.
 
     What the values mean follows from their kind and the number of axes, unless `levels` says it:
-    0 and 1 are binary; other whole numbers 0 to 255 are grey images (255 is white, mode "dynamic")
-    with three axes or more, and a table of real numbers with two; all else is real data.
+    0 and 1 are binary; other whole numbers 0 to 255 are images (255 is white) with three axes or
+    more, and a table of real numbers with two; all else is real data. Grey images have the mode
+    "dynamic"; images in colour, `[N, H, W, 3]`, "none".
 
     Args:
         path: the file or folder.
@@ -50,6 +53,7 @@ def read_own(
         levels: the stored value that means intensity 1.
         header: whether the first line of a table in text names its columns; told by its looks if
             omitted.
+        colour: whether images of a folder are read in colour; by what they are if omitted.
         cells: of tables: `types`, or `schema` and `unseen`, as `elbax.table_of` takes them.
         whole: take all rows of a single array as the test split (and as the training split).
 
@@ -59,7 +63,7 @@ def read_own(
     split = None if whole else partial(split_off_test, seed=seed)
     if is_table(path) and not path.is_dir():
         return table_dataset(read_raw(path, header), path.stem, split, **cells)
-    arrays = _read_arrays(path)
+    arrays = _read_arrays(path, colour)
     if _are_cells(arrays.get("all"), cells):
         raw = from_array(arrays["all"], source=f"'{path}'")
         return replace(table_dataset(raw, path.stem, split, **cells), source=str(path))
@@ -71,6 +75,7 @@ def read_own(
     for name, array in arrays.items():
         if not name.endswith("_labels"):
             check_images(array, likelihood="real", name=f"{name} of {path}")
+            _check_colours(array, f"{name} of {path}")
     if "all" in arrays:
         every = arrays["all"]
         arrays = {"train": every, "test": every} if whole else split_off_test(every, seed)
@@ -86,9 +91,22 @@ def read_own(
         test_labels=test_labels,
         levels=levels,
         source=str(path),
-        binarise="dynamic" if levels > 1 else "none",
+        binarise="dynamic" if levels > 1 and not _in_colour(images["train"]) else "none",
         usual=True,
     )
+
+
+def _in_colour(array: np.ndarray) -> bool:
+    return array.ndim == 4 and array.shape[3] == 3
+
+
+def _check_colours(array: np.ndarray, name: str) -> None:
+    """Refuse images whose colours come first, which would be taken for something else."""
+    if array.ndim == 4 and array.shape[1] == 3 and min(array.shape[2:]) > 4:
+        raise DataError(
+            f"expected images in colour as [N, H, W, 3]; got {name} of shape {list(array.shape)}, "
+            "which is PyTorch's order. Save numpy.transpose(array, (0, 2, 3, 1))."
+        )
 
 
 def _are_cells(array: np.ndarray | None, cells: dict[str, Any]) -> bool:
@@ -117,12 +135,12 @@ def split_off_test(
     return {"train": array[order[:-num_test]], "test": array[order[-num_test:]]}
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path, colour: bool | None) -> dict[str, np.ndarray]:
     """Return `{"all": array}`, or train, test and so on."""
     if not path.exists():
         raise DataError(f"expected a file or folder; '{path}' does not exist. Check the path.")
     if path.is_dir():
-        return {"all": read_image_folder(path)}
+        return {"all": read_image_folder(path, colour)}
     if path.suffix == ".npy":
         return {"all": read_npy(path)}
     if path.suffix == ".npz":
@@ -186,7 +204,7 @@ def _store_compactly(
 
 
 def _meaning(array: np.ndarray, high: int, path: Path) -> float:
-    """The levels of whole numbers 0 to 255: 0/1 data, a table, or grey images."""
+    """The levels of whole numbers 0 to 255: 0/1 data, a table, or images."""
     if high <= 1:
         return 1.0
     if array.ndim == 2:
@@ -198,7 +216,7 @@ def _meaning(array: np.ndarray, high: int, path: Path) -> float:
         return 1.0
     if high < _DARK:
         warn(
-            f"{path}: taken for grey images in which 255 is white, but no value is above {high}. "
+            f"{path}: taken for images in which 255 is white, but no value is above {high}. "
             f"If {high} is white, say levels={high} (--levels {high}); --levels 255 says that this "
             "is meant."
         )

@@ -10,22 +10,15 @@ import tempfile
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from elbax import _reading as reading
 from elbax._checks import memory_bytes
 from elbax._errors import DataError
-from elbax._reading import DAMAGED, UnreadableError, check_size, read_bytes
-from elbax.data.checks import warn
+from elbax._reading import UnreadableError, read_bytes
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
-MAX_PIXELS = 2**26  # of an image
 MAX_IDX_BYTES = 2**31  # a header that claims more is wrong: MNIST has 47 million
-
-# What PIL may decode: a file that is named so and is PostScript would start a program.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
 def open_maybe_gzip(path: Path) -> BufferedIOBase:
@@ -53,7 +46,7 @@ def read_idx(path: Path) -> np.ndarray:
             expected = math.prod(shape)
             values = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, "an idx file", error) from error
+        raise unreadable(path, "an idx file", error) from error
     if len(values) != expected:
         got = f"{len(values)}" if len(values) < expected else "more"
         raise DataError(
@@ -171,11 +164,11 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
         try:
             done = subprocess.run(command, capture_output=True, timeout=_MAT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise _unreadable(path, "a MATLAB file", error) from error
+            raise unreadable(path, "a MATLAB file", error) from error
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             reason = said[-1] if done.returncode > 0 and said else "it crashes its reader"
-            raise _unreadable(path, "a MATLAB file", UnreadableError(reason))
+            raise unreadable(path, "a MATLAB file", UnreadableError(reason))
         found = read_npz(target)
     names = found["names"].tolist()
     return {name: found[f"arr_{place}"] for place, name in enumerate(names)}
@@ -217,7 +210,7 @@ def read_npy(path: Path) -> np.ndarray:
     try:
         return reading.read_npy(path)
     except UnreadableError as error:
-        raise _unreadable(path, "an .npy file of numbers", error) from error
+        raise unreadable(path, "an .npy file of numbers", error) from error
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -225,78 +218,18 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         return reading.read_npz(path)
     except UnreadableError as error:
-        raise _unreadable(path, "an .npz archive of numbers", error) from error
-
-
-def read_image_folder(folder: Path) -> np.ndarray:
-    """Read all images of a folder, sorted by name, as grey; of a stack or animation, every frame.
-
-    Transparent pixels are taken for white paper, with a warning, in every kind of image.
-
-    Returns:
-        `[N, H, W]` uint8.
-
-    Raises:
-        DataError: no image, a broken one, or two sizes.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise DataError(
-            f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)}) directly in the folder; "
-            "got none."
-        )
-    frames = [(path, *frame) for path in paths for frame in _read_grey(path)]
-    first_path, first, _ = frames[0]
-    for path, image, _ in frames:
-        if image.shape != first.shape:
-            raise DataError(
-                f"{path}: expected height and width {list(first.shape)}, as {first_path.name} "
-                f"has; got {list(image.shape)}. Bring all images to one size."
-            )
-    if clear := sum(is_clear for _, _, is_clear in frames):
-        warn(
-            f"{folder}: {clear} of {len(frames)} images have transparent pixels, which are taken "
-            "for white paper. Flatten the images first if another color lies behind them."
-        )
-    return np.stack([image for _, image, _ in frames])
-
-
-def _read_grey(path: Path) -> list[tuple[np.ndarray, bool]]:
-    """Every frame of an image, with whether it has transparent pixels."""
-    from PIL import Image, ImageSequence
-
-    try:
-        with Image.open(io.BytesIO(read_bytes(path)), formats=_FORMATS) as image:
-            check_size("a frame", image.width * image.height, MAX_PIXELS)
-            if image.format == "MPO":  # a camera's JPEG, with previews of itself behind it
-                return [_flatten(image)]
-            return [_flatten(frame) for frame in ImageSequence.Iterator(image)]
-    except (*DAMAGED, UnreadableError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, "an image", error) from error
-
-
-def _flatten(image: Any) -> tuple[np.ndarray, bool]:
-    """One frame as grey levels on white paper, and whether any paper shows through."""
-    from PIL import Image
-
-    if image.mode[0] in "IF":  # 16 or 32 bits per pixel: PIL would clip, not scale
-        raise ValueError(f"its pixel mode is {image.mode}; save it with 8 bits per channel")
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("L")), False
-    layered = image.convert("RGBA")
-    is_clear = layered.getextrema()[3][0] < 255
-    paper = Image.new("RGBA", layered.size, "white")
-    return np.asarray(Image.alpha_composite(paper, layered).convert("L")), is_clear
+        raise unreadable(path, "an .npz archive of numbers", error) from error
 
 
 def _bytes(path: Path, expected: str) -> bytes:
     try:
         return read_bytes(path)
     except (OSError, UnreadableError) as error:
-        raise _unreadable(path, expected, error) from error
+        raise unreadable(path, expected, error) from error
 
 
-def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
+def unreadable(path: Path, expected: str, error: Exception) -> DataError:
+    """The sentence on a file that is not what it should be, in the words of whoever read it."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(
         f"{path}: expected {expected}; it cannot be read as one ({reason}). "

@@ -1,5 +1,6 @@
 """Held-out bounds: every IWAE-k of a list from one pass over the same samples."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ import equinox as eqx
 import numpy as np
 
 from elbax._checks import check_count, check_fits
-from elbax._door import checked
+from elbax._door import checked, levels_of
 from elbax._errors import InputError
 from elbax._types import Data, PRNGKey
 from elbax.evaluation.blocks import evaluated
 from elbax.evaluation.processes import check_alike, gathered, own_rows
 from elbax.evaluation.reliability import khat_threshold, monte_carlo_error, pareto_khat
 from elbax.models.interface import Model
+
+BITS = "bits_per_dim"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Evaluation:
             datum with one weight of zero has no IWAE-1, and its log p-hat is as good as any.
         khat: `[N]`, Pareto k-hat of the largest k's weights (`elbax.evaluation.reliability`); None
             where it is not known.
+        num_dims: of data that are levels under a discretised logistic likelihood, how many values
+            one has, D: then log p-hat is told in bits per dimension too, `bits_per_dim`.
 
     >>> bounds = np.array([[-3.0, -2.0], [-2.5, -1.5]])
     >>> Evaluation((1, 64), bounds, np.ones(2), np.isfinite(bounds))
@@ -70,12 +75,16 @@ class Evaluation:
     ess: np.ndarray
     finite: np.ndarray
     khat: np.ndarray | None = None
+    num_dims: int | None = None
 
     def __repr__(self) -> str:
         """The bounds with their standard errors, rather than those of every datum."""
         shown = {"log p-hat": "log_p_hat"} | {f"IWAE-{k}": f"iwae_{k}" for k in self.ks[:-1]}
         means = [f"{name} {self.estimate(metric)}" for name, metric in shown.items()]
         head = f"Evaluation({self.bounds.shape[1]} data, in nats per datum, ± standard error)"
+        if self.num_dims is not None:
+            bits = self.estimate(BITS)
+            means.append(f"{bits.mean:.3f} ± {bits.standard_error:.3f} bits per dimension")
         return f"{head}\n  {', '.join(means)}"
 
     @property
@@ -112,13 +121,13 @@ class Evaluation:
             raise InputError(self._unknown(metric))
         if metric == "ess":
             return self.finite[-1] & np.isfinite(self.ess)
-        if metric == "log_p_hat":
+        if metric in ("log_p_hat", BITS):
             return self.finite[-1]
         own = self.finite[self.ks.index(int(k))]
         return own & self.finite[-1] if kind == "gap" else own
 
     def per_datum(self, metric: str) -> np.ndarray:
-        """The values `[N]` behind a metric: iwae_K, gap_K (K in ks), log_p_hat or ess."""
+        """The values `[N]` behind a metric, one of those that `metrics` names."""
         if metric == "ess":
             return self.ess
         if metric == "log_p_hat":
@@ -126,6 +135,8 @@ class Evaluation:
         kind, _, k = metric.rpartition("_")
         if metric not in self.metrics():
             raise InputError(self._unknown(metric))
+        if metric == BITS:
+            return bits_per_dim(self.bounds[-1], self.num_dims or 1)
         bound = self.bounds[self.ks.index(int(k))]
         if kind == "iwae":
             return bound
@@ -139,7 +150,8 @@ class Evaluation:
         """The names of all metrics."""
         bounds = [f"iwae_{k}" for k in self.ks]
         gaps = [f"gap_{k}" for k in self.ks[:-1]]
-        return (*bounds, "log_p_hat", *gaps, "ess")
+        bits = () if self.num_dims is None else (BITS,)
+        return (*bounds, "log_p_hat", *bits, *gaps, "ess")
 
     def estimate(self, metric: str) -> Estimate:
         """Mean over the finite data and its standard error; a gap's is that of the differences."""
@@ -206,7 +218,19 @@ def evaluate(
     if over_processes:
         found = gathered(found, len(x))
     bounds, ess, largest = found
-    return Evaluation(ks, bounds, ess, np.isfinite(bounds), pareto_khat(largest))
+    num_dims = None if levels_of(model) is None else math.prod(x.shape[1:])
+    return Evaluation(ks, bounds, ess, np.isfinite(bounds), pareto_khat(largest), num_dims)
+
+
+def bits_per_dim(log_p: np.ndarray, num_dims: int) -> np.ndarray:
+    """Nats of a datum as bits for each of its values, `-log p / (D log 2)`: lower is better.
+
+    It is what a lossless code of the levels would need; 8 for bytes drawn evenly.
+
+    >>> bits_per_dim(np.array([-8 * 3072 * np.log(2)]), 3072).tolist()
+    [8.0]
+    """
+    return -np.asarray(log_p, np.float64) / (num_dims * math.log(2))
 
 
 def sample_counts(ks: Any) -> tuple[int, ...]:
@@ -237,7 +261,7 @@ def sample_counts(ks: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of `second - first` over the same data, with its standard error, in nats per datum."""
+    """Mean of `second - first` over the same data, and its standard error, in a metric's unit."""
 
     metric: str
     difference: float

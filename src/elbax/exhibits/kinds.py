@@ -207,7 +207,9 @@ class ImagesExhibit(Exhibit):
     def check(self) -> None:
         """There is an image in each panel."""
         for panel in self.panels:
-            if panel.images.ndim not in (3, 4) or 0 in panel.images.shape or panel.columns < 1:
+            shape = panel.images.shape
+            are_images = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+            if not are_images or 0 in shape or panel.columns < 1:
                 raise ValueError(f"images of '{self.name}' of shape {panel.images.shape}")
 
     def content(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .config import PRESETS, ModelConfig
 from .describe import config_of
 from .heads import BernoulliHead, CategoricalHead, NormalHead
 from .interface import AbstractGenerative, AbstractInference, Model
+from .pixels import ContinuousBernoulliHead, DiscretisedLogisticHead
 from .pruning import pruned
 from .saved import load, save
 from .tables import Observed, TableHead
@@ -24,6 +25,8 @@ __all__ = [
     "AbstractInference",
     "BernoulliHead",
     "CategoricalHead",
+    "ContinuousBernoulliHead",
+    "DiscretisedLogisticHead",
     "Generative",
     "HierarchicalGenerative",
     "HierarchicalInference",

@@ -15,10 +15,10 @@ from jaxtyping import Array, Float
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
+from elbax.models.checks import check_config
 from elbax.models.config import SBN, ModelConfig
 from elbax.models.heads import (
     Head,
-    check_config,
     data_head,
     encoder_network,
     hidden_network,
@@ -204,7 +204,8 @@ def hierarchical(
         if layer == 0:
             network = encoder_network(event_shape, config, up[0], standard)
             sizes = [inputs[0], *reversed(config.hidden)]
-            decoders.append(data_head(sizes, event_shape, config, down, data_mean, standard))
+            statistics = data_mean, data_sd, standard
+            decoders.append(data_head(sizes, event_shape, config, down, *statistics))
         else:
             network = hidden_network([inputs[layer - 1], *config.hidden_above], config, up[0])
             sizes = [inputs[layer], *reversed(config.hidden_above)]

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, DiagonalNormal
+from elbax.models.checks import check_config
 from elbax.models.config import ModelConfig
 from elbax.models.heads import (
-    check_config,
     data_head,
     encoder_network,
     latent_head,
@@ -122,11 +122,12 @@ def one_layer(
         event_shape: shape of one datum; its size is D.
         config: sizes, likelihood and scales; the reference network if omitted.
         key: a random key, consumed here.
-        data_mean: mean of the training data `[D]`, in [0, 1] for a Bernoulli likelihood. With
-            `config.output_bias` the output starts there: at logit(mean clipped to [0.001,
-            0.999]) for Bernoulli, at the mean for Gaussian.
+        data_mean: mean of the training data `[D]`, in [0, 1] unless the likelihood is Gaussian.
+            With `config.output_bias` the output starts there: at logit(mean clipped to [0.001,
+            0.999]) for Bernoulli, at the mean for the others.
         data_sd: standard deviation of the training data `[D]`. With a Gaussian likelihood and
-            `config.standardize` the networks work in these units, around `data_mean`.
+            `config.standardize` the networks work in these units, around `data_mean`; the scales
+            of a discretised logistic start there.
 
     Raises:
         InputError: sizes, names, floors or a data mean that make no model.
@@ -148,5 +149,5 @@ def one_layer(
     network, width = encoder_network(event_shape, config, keys[0], standard)
     encoder = latent_head(network, width, latents, config, keys[1:3])
     sizes = [latents, *reversed(config.hidden)]
-    decoder = data_head(sizes, event_shape, config, keys[3:], data_mean, standard)
+    decoder = data_head(sizes, event_shape, config, keys[3:], data_mean, data_sd, standard)
     return Model(Generative(decoder, latents, event_shape), Inference(encoder))

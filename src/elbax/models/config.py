@@ -5,11 +5,22 @@ from dataclasses import dataclass, replace
 from elbax.nn._names import ACTIVATIONS, INITIALIZATIONS
 from elbax.tables.schema import Schema
 
-__all__ = ["ACTIVATIONS", "INITIALIZATIONS", "LATENTS", "MISSING", "PRESETS", "ModelConfig"]
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZATIONS",
+    "LATENTS",
+    "LIKELIHOODS",
+    "MISSING",
+    "PRESETS",
+    "ModelConfig",
+]
 
 # Why cells of a table are missing.
 MISSING = ("random", "self-masking", "self-masking-above", "self-masking-below")
 LATENTS = ("normal", "bernoulli", "categorical")
+# Of intensities in [0, 1], and of any numbers; a table's columns decide theirs.
+IN_UNIT = ("bernoulli", "continuous-bernoulli", "discretised-logistic")
+LIKELIHOODS = (*IN_UNIT, "gaussian", "table")
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,12 @@ class ModelConfig:
     hidden_above: tuple[int, ...] = ()
     """Sizes of the hidden layers between two stochastic layers; none is a linear map."""
     likelihood: str = "bernoulli"
-    """Distribution of the data given the latents: bernoulli, gaussian or, of tables whose columns
+    """Distribution of the data given the latents: bernoulli, gaussian, of the levels of images
+    discretised-logistic, of intensities in [0, 1] continuous-bernoulli or, of tables whose columns
     `table` describes, table."""
+    levels: int = 255
+    """Of a discretised logistic likelihood: the stored value that means intensity 1; training takes
+    that of the data."""
     scale: str = "exp"
     """How a standard deviation is made positive: exp or softplus."""
     scale_floor: float = 1e-6

@@ -16,6 +16,7 @@ from elbax.models.build import build
 from elbax.models.config import ModelConfig
 from elbax.models.heads import BernoulliHead, CategoricalHead, NormalHead
 from elbax.models.interface import Model
+from elbax.models.pixels import ContinuousBernoulliHead, DiscretisedLogisticHead
 from elbax.models.tables import Observed, TableHead
 from elbax.nn.convolutions import ConvEncoder
 from elbax.nn.linear import Activation, Standardized
@@ -23,7 +24,13 @@ from elbax.tables.schema import schema_from
 
 _LATENT = {NormalHead: "normal", BernoulliHead: "bernoulli", CategoricalHead: "categorical"}
 
-_LIKELIHOOD = {NormalHead: "gaussian", BernoulliHead: "bernoulli", TableHead: "table"}
+_LIKELIHOOD = {
+    NormalHead: "gaussian",
+    BernoulliHead: "bernoulli",
+    ContinuousBernoulliHead: "continuous-bernoulli",
+    DiscretisedLogisticHead: "discretised-logistic",
+    TableHead: "table",
+}
 
 
 def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
@@ -148,9 +155,10 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     _require(network.activation, Activation)
     categories = {"categories": first.categories} if isinstance(first, CategoricalHead) else {}
     latents = tuple(_size(head) // getattr(head, "categories", 1) for head in encoders)
-    normal = next((h for h in (first, decoders[0]) if isinstance(h, NormalHead)), None)
+    kinds = (NormalHead, DiscretisedLogisticHead)
+    scaled = next((h for h in (first, decoders[0]) if isinstance(h, kinds)), None)
     scales = (
-        {} if normal is None else {"scale": normal.positive, "scale_floor": float(normal.floor)}
+        {} if scaled is None else {"scale": scaled.positive, "scale_floor": float(scaled.floor)}
     )
     unstandardized = {"standardize": False}
     config = ModelConfig(
@@ -163,10 +171,15 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         likelihood=_LIKELIHOOD[type(decoders[0])],
         **(_of_table(decoders[0]) if isinstance(decoders[0], TableHead) else {}),
         **categories,
+        **_of_levels(decoders[0]),
         **({} if standardize or not isinstance(decoders[0], NormalHead) else unstandardized),
         **scales,
     )
     return config, tuple(int(size) for size in generative.event_shape)
+
+
+def _of_levels(head: Any) -> dict[str, Any]:
+    return {"levels": head.levels} if isinstance(head, DiscretisedLogisticHead) else {}
 
 
 def _of_table(head: TableHead) -> dict[str, Any]:

@@ -9,15 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from elbax._checks import check_real
-from elbax._errors import InputError, unknown
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
-from elbax.models.config import ACTIVATIONS, INITIALIZATIONS, LATENTS, MISSING, ModelConfig
+from elbax.models.config import ModelConfig
 from elbax.models.missing import mechanism_of
 from elbax.models.outputs import first_outputs, num_outputs
+from elbax.models.pixels import (
+    ContinuousBernoulliHead,
+    DiscretisedLogisticHead,
+    first_logits,
+    first_scales,
+)
 from elbax.models.tables import Observed, TableHead, num_inputs
-from elbax.nn.convolutions import ConvDecoder, ConvEncoder, ConvOutput, check_images
+from elbax.nn.convolutions import ConvDecoder, ConvEncoder, ConvOutput
 from elbax.nn.linear import MLP, Activation, Linear, Standard, Standardized
 
 Network = Callable[[Array], Array]
@@ -188,12 +192,13 @@ def data_head(
     config: ModelConfig,
     keys: Key[Array, " 3"],
     data_mean: Float[np.ndarray, " d"] | None,
+    data_sd: Float[np.ndarray, " d"] | None,
     standard: Standard | None,
 ) -> Head:
     """The head over the raveled datum, its bias at the mean of the data where asked for.
 
     `sizes` are those of its input and of its hidden layers. A standardized head starts at the mean
-    and standard deviation that `standard` holds.
+    and standard deviation that `standard` holds, one over levels at those of the data.
     """
     if config.table is not None:
         return _table_head(sizes, config, keys, data_mean)
@@ -210,6 +215,15 @@ def data_head(
         outputs[0] = _with_bias(outputs[0], _output_bias(data_mean, config.likelihood, standard))
     if config.likelihood == "bernoulli":
         return BernoulliHead(network, outputs[0])
+    if config.likelihood == "continuous-bernoulli":
+        return ContinuousBernoulliHead(network, outputs[0])
+    if config.likelihood == "discretised-logistic":
+        if config.output_bias:
+            first = first_scales(data_sd, math.prod(event_shape), config.levels, config.scale)
+            outputs[1] = _with_bias(outputs[1], jnp.asarray(first, jnp.zeros(0).dtype))
+        positive, floor, levels = config.scale, config.scale_floor, config.levels
+        loc, scale = outputs
+        return DiscretisedLogisticHead(network, loc, scale, positive, floor, levels)
     if standard is not None and config.scale == "softplus":
         one = jnp.full(math.prod(event_shape), math.log(math.expm1(1)))  # softplus gives 1 there
         outputs[1] = _with_bias(outputs[1], one)
@@ -231,88 +245,11 @@ def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> Float
     if likelihood == "bernoulli":
         mean = np.clip(mean, 0.001, 0.999)
         mean = np.log(mean) - np.log1p(-mean)
+    if likelihood == "continuous-bernoulli":
+        mean = first_logits(mean)
     bias = jnp.asarray(mean, jnp.zeros(0).dtype)
     return bias if standard is None else standard.standardized(bias)
 
 
 def _with_bias(output, bias: Float[Array, " d"]):
     return eqx.tree_at(lambda one: one.bias, output, bias)
-
-
-_NAMES = {
-    "scale": ("exp", "softplus"),
-    "missing": MISSING,
-    "likelihood": ("bernoulli", "gaussian", "table"),
-    "latent": LATENTS,
-    "activation": ACTIVATIONS,
-    "initialization": INITIALIZATIONS,
-}
-
-
-def check_config(
-    config: ModelConfig,
-    data_mean: np.ndarray | None,
-    event_shape: tuple[int, ...],
-    data_sd: np.ndarray | None = None,
-) -> None:
-    """Refuse sizes, names, floors or data statistics that make no model."""
-    size = math.prod(event_shape)
-    for name, known in _NAMES.items():
-        if getattr(config, name) not in known:
-            raise InputError(unknown(name, getattr(config, name), known))
-    _check_table(config, event_shape)
-    if config.channels:
-        _check_convolutions(config, event_shape)
-    sizes = (*config.hidden, *config.hidden_above, *config.layers, *config.channels)
-    if not config.layers or min(sizes) < 1:
-        raise InputError(
-            "expected one or more layers with sizes >= 1; got hidden "
-            f"{config.hidden} and {config.hidden_above}, latents {config.latents}, channels "
-            f"{config.channels}."
-        )
-    if config.categories < 2:
-        raise InputError(f"expected categories >= 2; got {config.categories}.")
-    if not config.scale_floor >= 0:
-        raise InputError(f"expected scale_floor >= 0; got {config.scale_floor}.")
-    check_real("scale_floor", config.scale_floor)
-    if data_sd is not None and not (np.size(data_sd) == size and np.all(data_sd >= 0)):
-        raise InputError(
-            f"expected data_sd with {size} values >= 0; got shape {np.shape(data_sd)}, from "
-            f"{np.min(data_sd):g}."
-        )
-    if data_mean is None:
-        return
-    low, high = (0, 1) if config.likelihood == "bernoulli" else (-np.inf, np.inf)
-    # NaN fails the comparison too.
-    if np.size(data_mean) != size or not np.all((data_mean >= low) & (data_mean <= high)):
-        raise InputError(
-            f"expected data_mean with {size} values, for Bernoulli in [0, 1]; got shape "
-            f"{np.shape(data_mean)}, from {np.min(data_mean):g} to {np.max(data_mean):g}."
-        )
-
-
-def _check_convolutions(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
-    check_images(event_shape, config.channels)
-    if config.initialization != "glorot":
-        raise InputError(
-            "expected initialization='glorot' with convolutions; got "
-            f"{config.initialization!r}, which is there for fully connected layers alone."
-        )
-
-
-def _check_table(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
-    """Refuse a table without columns, other columns than the data's, or a table of images."""
-    if (config.table is None) != (config.likelihood != "table"):
-        raise InputError(
-            "expected likelihood='table' with the columns of a table, and only there; take "
-            "`config.of_table(schema)`."
-        )
-    if config.table is None:
-        return
-    if config.channels:
-        raise InputError("expected no channels for a table; convolutions are for images.")
-    if event_shape != (len(config.table.columns),):
-        raise InputError(
-            f"expected data of {len(config.table.columns)} columns, which the table has; got shape "
-            f"{list(event_shape)}."
-        )

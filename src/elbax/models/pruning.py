@@ -11,6 +11,7 @@ from elbax.models._hierarchical import HierarchicalGenerative, HierarchicalInfer
 from elbax.models._one_layer import Generative, Inference
 from elbax.models.heads import NormalHead
 from elbax.models.interface import Model
+from elbax.models.pixels import DiscretisedLogisticHead
 from elbax.nn.convolutions import ConvDecoder, ConvOutput
 from elbax.nn.linear import Linear
 
@@ -108,7 +109,7 @@ def _readers(head) -> Callable:
         return lambda h: [h.network.dense.layers[0]]
     if head.network.layers:
         return lambda h: [h.network.layers[0]]
-    if isinstance(head, NormalHead):
+    if isinstance(head, NormalHead | DiscretisedLogisticHead):
         return lambda h: [h.loc, h.scale]
     return lambda h: [h.logits]
 

@@ -18,10 +18,11 @@ Activation = Callable[[Array], Array]
 class ConvEncoder(eqx.Module):
     """A raveled image through convolutions of stride 2, then through an `MLP`.
 
-    A vector `[H W]` becomes features `[num_features]`. Kernels are 3 x 3.
+    A vector `[H W]`, or `[H W C]` with the C colors of a pixel beside each other, becomes features
+    `[num_features]`. Kernels are 3 x 3.
 
     Args:
-        event_shape: `(H, W)`, multiples of 2 to the number of convolutions.
+        event_shape: `(H, W)` or `(H, W, C)`, sides multiples of 2 to the number of convolutions.
         channels: of each convolution, nearest to the data first.
         hidden: sizes of the fully connected layers after them; none leaves the feature maps.
         key: a random key, consumed here.
@@ -51,7 +52,7 @@ class ConvEncoder(eqx.Module):
         check_images(event_shape, channels)
         conv_key, dense_key = jax.random.split(key)
         keys = jax.random.split(conv_key, len(channels))
-        pairs = zip([1, *channels[:-1]], channels, keys, strict=True)
+        pairs = zip([num_colors(event_shape), *channels[:-1]], channels, keys, strict=True)
         self.convolutions = tuple(
             eqx.nn.Conv2d(i, o, kernel_size=3, stride=2, padding=1, key=k) for i, o, k in pairs
         )
@@ -70,7 +71,8 @@ class ConvEncoder(eqx.Module):
 
     def __call__(self, x: Float[Array, " d"]) -> Float[Array, " h"]:
         """Features of the image."""
-        x = x.reshape(1, *self.event_shape)
+        height, width = self.event_shape[:2]
+        x = jnp.moveaxis(x.reshape(height, width, -1), -1, 0)  # [C, H, W]
         for convolution in self.convolutions:
             x = self.dense.activation(convolution(x))
         return self.dense(x.reshape(-1))
@@ -83,7 +85,7 @@ class ConvDecoder(eqx.Module):
     is a `ConvOutput`, one for each parameter of the distribution over the image.
 
     Args:
-        event_shape: `(H, W)`, multiples of 2 to the number of convolutions.
+        event_shape: `(H, W)` or `(H, W, C)`, sides multiples of 2 to the number of convolutions.
         channels: of each convolution, nearest to the data first, as in the encoder.
         sizes: of the latent vector and of the fully connected layers on it.
         key: a random key, consumed here.
@@ -128,13 +130,14 @@ class ConvDecoder(eqx.Module):
 
 
 class ConvOutput(eqx.Module):
-    """Feature maps to one raveled image of twice their size, with a bias for each pixel.
+    """Feature maps to one raveled image of twice their size, with a bias for each value.
 
-    Maps `[C, H / 2, W / 2]` become a vector `[H W]`. The kernel is 4 x 4.
+    Maps `[num_maps, H / 2, W / 2]` become a vector `[H W]`, or `[H W C]` in color. The kernel is
+    4 x 4.
 
     Args:
-        event_shape: `(H, W)`, both even.
-        num_maps: C, the first of the decoder's `channels`.
+        event_shape: `(H, W)` or `(H, W, C)`, both sides even.
+        num_maps: the first of the decoder's `channels`.
         key: a random key, consumed here.
 
     Raises:
@@ -149,12 +152,13 @@ class ConvOutput(eqx.Module):
 
     def __init__(self, event_shape: tuple[int, ...], num_maps: int, *, key: PRNGKey):
         check_images(event_shape, (num_maps,))
-        self.convolution = _twice_as_large(num_maps, 1, key, use_bias=False)
+        colors = num_colors(event_shape)
+        self.convolution = _twice_as_large(num_maps, colors, key, use_bias=False)
         self.bias = jnp.zeros(math.prod(event_shape))
 
     def __call__(self, maps: Float[Array, "c h w"]) -> Float[Array, " d"]:
-        """One number per pixel."""
-        return self.convolution(maps).reshape(-1) + self.bias
+        """One number per pixel and color."""
+        return jnp.moveaxis(self.convolution(maps), 0, -1).reshape(-1) + self.bias
 
 
 def check_images(event_shape: tuple[int, ...], channels: Sequence[int]) -> None:
@@ -164,16 +168,25 @@ def check_images(event_shape: tuple[int, ...], channels: Sequence[int]) -> None:
             f"expected one or more convolutions, each of at least one channel; got {channels}."
         )
     factor = 2 ** len(channels)
-    if len(event_shape) != 2 or any(side % factor for side in event_shape):
+    if len(event_shape) not in (2, 3) or any(side % factor for side in event_shape[:2]):
         raise InputError(
-            f"expected grey images [H, W] whose sides are multiples of {factor} for "
-            f"{len(channels)} convolutions; got data of shape {event_shape}. Take fewer channels, "
-            "or a fully connected model."
+            "expected images [H, W], or [H, W, 3] in color, whose sides are multiples of "
+            f"{factor} for {len(channels)} convolutions; got data of shape {event_shape}. Take "
+            "fewer channels, or a fully connected model; colors come last."
         )
 
 
+def num_colors(event_shape: tuple[int, ...]) -> int:
+    """How many values a pixel has.
+
+    >>> num_colors((28, 28)), num_colors((32, 32, 3))
+    (1, 3)
+    """
+    return math.prod(event_shape[2:])
+
+
 def _small_shape(event_shape: tuple[int, ...], channels: Sequence[int]) -> tuple[int, int, int]:
-    height, width = (side // 2 ** len(channels) for side in event_shape)
+    height, width = (side // 2 ** len(channels) for side in event_shape[:2])
     return channels[-1], height, width
 
 

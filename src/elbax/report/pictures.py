@@ -67,9 +67,12 @@ def _sheets(panels: Sequence[Panel]) -> Figure:
 
 
 def _grid(panel: Panel) -> np.ndarray:
-    """One picture of a panel; between its images, where colors allow, the page shows."""
+    """One picture of a panel; between its images the page shows."""
     images = np.clip(panel.images, 0, 1)
-    return image_grid(images, panel.columns, fill=math.nan if images.ndim == 3 else 1.0)
+    if images.ndim == 3:
+        return image_grid(images, panel.columns, fill=math.nan)
+    opaque = np.concatenate([images, np.ones_like(images[..., :1])], axis=-1)
+    return image_grid(opaque, panel.columns, fill=0.0)
 
 
 def _show(axes: Axes, sheet: np.ndarray) -> None:

@@ -239,7 +239,9 @@ def _glossary(content: dict[str, Any]) -> TableExhibit:
             "for missing data of that name.",
         ),
     ]
-    shown = metrics.every(content["evaluation"]["ks"])
+    columns = metrics.every(content["evaluation"]["ks"])
+    rare = [] if metrics.measured([metrics.BITS_PER_DIM], content["runs"]) else ["bits_per_dim"]
+    shown = [metric for metric in columns if metric.key not in rare]
     rows = [*words, *((metric.name, metric.meaning) for metric in shown)]
     return TableExhibit("glossary", "How to read the metrics", "", ("word", "meaning"), rows)
 

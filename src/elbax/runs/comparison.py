@@ -32,7 +32,7 @@ def comparison(results: dict[str, Any], per_datum: PerDatum | None = None) -> Ta
         per_datum: the arrays of `per_datum.npz`; without them differences have no error.
     """
     methods = by_method(results)
-    shown = _measured(metrics.headline(results["evaluation"]["ks"]), results)
+    shown = metrics.measured(metrics.headline(results["evaluation"]["ks"]), results["runs"])
     columns = {metric.name: [_mean_cell(method, metric) for method in methods] for metric in shown}
     constant = _take_constant(columns, shown) if len(methods) > 1 else {}
     place = best_of(methods)
@@ -79,6 +79,9 @@ def answer(results: dict[str, Any], per_datum: PerDatum | None = None) -> str:
     best = methods[place]
     mean, error = best.mean("log_p_hat")
     value = f"{mean:.2f}" + ("" if error is None else f" ± {error:.2f}") + " nats per datum"
+    bits, off = best.mean("bits_per_dim")
+    if bits is not None:
+        value += f" ({bits:.3f}" + ("" if off is None else f" ± {off:.3f}") + " bits per dimension)"
     if len(known) == 1:
         return f"{best.label} reaches a log p-hat of {value}."
     behind = to_best(methods, place, per_datum)
@@ -136,7 +139,7 @@ def runs(results: dict[str, Any]) -> TableExhibit:
     Args:
         results: the content of `results.json`.
     """
-    shown = _measured(metrics.every(results["evaluation"]["ks"]), results)
+    shown = metrics.measured(metrics.every(results["evaluation"]["ks"]), results["runs"])
     status = any(run["status"] != "ok" for run in results["runs"])
     rows = [
         (
@@ -213,15 +216,6 @@ def _signed(found: Difference | None) -> str:
     return f"{found.mean:z.2f}{error}"
 
 
-def _measured(columns: list[Metric], results: dict[str, Any]) -> list[Metric]:
-    """Those metrics that at least one run has."""
-    return [
-        metric
-        for metric in columns
-        if any(number(metrics.value(run, metric)) is not None for run in results["runs"])
-    ]
-
-
 def _mean_cell(method: Method, metric: Metric) -> str:
     """The mean over the finished runs, and its error."""
     by_layer = _by_layer(method.finished, metric)
@@ -259,14 +253,15 @@ def _run_number(run: dict[str, Any], metric: Metric) -> str:
 def _units(results: dict[str, Any], shown: list[Metric]) -> list[str]:
     num_data = results["evaluation"].get("num_data")
     data = f", means over {num_data} held-out data" if num_data is not None else ""
-    others = [m.name for m in shown if m.key in ("active_units", "ess", "ssim")]
+    in_other = ("bits_per_dim", "active_units", "ess", "ssim")
+    others = [m.name for m in shown if m.key in in_other]
     but = f"; not in nats: {', '.join(others)}" if others else ""
     return [f"In nats per datum{data}{but}."]
 
 
 def _prefix(results: dict[str, Any]) -> list[str]:
     """That runs have not come to the end of their schedule, where they have not."""
-    training = results["training"]
+    training = results.get("training", {})
     done, of = training.get("epochs"), training.get("epochs_in_all")
     if done is None or of is None or done >= of:
         return []

@@ -104,6 +104,9 @@ def _readings(request: dict[str, Any], data: str | None, data_dir: str | None) -
     requests: list[dict[str, Any]] = (
         [request | {"levels": levels} for levels in _OLD_LEVELS] if is_old else [request]
     )
+    if "colour" not in request and Path(request["name_or_path"]).expanduser().is_dir():
+        # Folders were read as grey before they were read in colour.
+        requests += [one | {"colour": False} for one in requests]
     for one in requests:
         try:
             dataset = load_data(data_dir=data_dir, **one)
@@ -127,6 +130,7 @@ def _other(config: dict[str, Any], folder: Path, data: str, data_dir: str | None
         binarise=own["binarise"],
         seed=request.get("seed", 0),
         levels=request.get("levels"),
+        **_looks(own["event_shape"], data),
         **_cells(config, request),
     )
     if list(dataset.event_shape) != own["event_shape"]:
@@ -135,6 +139,13 @@ def _other(config: dict[str, Any], folder: Path, data: str, data_dir: str | None
             f"got {list(dataset.event_shape)} in '{data}'."
         )
     return dataset
+
+
+def _looks(event_shape: list[int], data: str) -> dict[str, Any]:
+    """How a folder of images is read: in colour if the runs' own data are."""
+    if not Path(data).expanduser().is_dir():
+        return {}
+    return {"colour": len(event_shape) == 3}
 
 
 def _cells(config: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:

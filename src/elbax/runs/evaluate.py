@@ -24,7 +24,7 @@ from elbax.runs.trust import Checks, Found, checked_run, earlier
 from elbax.spelling import label
 from elbax.training.environment import environment
 from elbax.training.recorded import read_account
-from elbax.training.setup import as_dataset
+from elbax.training.suited import as_dataset
 
 _NUM_SHOWN = 20  # test images reconstructed, and samples drawn, for the pictures
 _OF_BOUNDS = 0.1  # of the time of a run that is checked, about

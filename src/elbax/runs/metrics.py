@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from elbax.runs.groups import number
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -43,12 +45,12 @@ def headline(ks: Sequence[int]) -> list[Metric]:
     """The columns of the headline table, for an evaluation with `ks` samples.
 
     >>> [metric.name for metric in headline([1, 64, 5000])]
-    ['IWAE-64', 'log p-hat', 'gap_64', 'gap_1', 'active units', 'ESS', 'SSIM']
+    ['IWAE-64', 'log p-hat', 'bits/dim', 'gap_64', 'gap_1', 'active units', 'ESS', 'SSIM']
     """
     *smaller, largest = sorted(set(ks))
     scores = [_iwae(k) for k in reversed(smaller) if k > 1]
     gaps = [_gap(k) for k in reversed(smaller)]
-    return [*scores, _log_p_hat(largest), *gaps, _ACTIVE, _ess(largest), _SSIM]
+    return [*scores, _log_p_hat(largest), BITS_PER_DIM, *gaps, _ACTIVE, _ess(largest), _SSIM]
 
 
 def every(ks: Sequence[int]) -> list[Metric]:
@@ -58,6 +60,11 @@ def every(ks: Sequence[int]) -> list[Metric]:
         place = [column.key for column in columns].index("log_p_hat")
         columns.insert(place, _iwae(1))
     return columns
+
+
+def measured(columns: Sequence[Metric], runs: Sequence[dict[str, Any]]) -> list[Metric]:
+    """Those metrics that at least one run has."""
+    return [m for m in columns if any(number(value(run, m)) is not None for run in runs)]
 
 
 def value(run: dict[str, Any], metric: Metric) -> Any:
@@ -106,6 +113,15 @@ def _ess(k: int) -> Metric:
         f"{k}, averaged over held-out data; higher means a posterior approximation that fits.",
     )
 
+
+BITS_PER_DIM = Metric(
+    key="bits_per_dim",
+    name="bits/dim",
+    decimals=3,
+    meaning="log p-hat of levels of intensity in bits for each value of a datum, -log p-hat / "
+    "(D log 2) with D values (pixels times colours): what a lossless code would need; lower is "
+    "better.",
+)
 
 _ACTIVE = Metric(
     key="active_units",

@@ -115,6 +115,8 @@ def command_of(
         words.append(f"--binarise {binarise}")
     if request.get("levels") is not None:
         words.append(f"--levels {request['levels']:g}")
+    if request.get("colour") is not None:
+        words.append(f"--colour {'yes' if request['colour'] else 'no'}")
     if request.get("seed"):
         words.append(f"--data-seed {request['seed']}")
     words += _model_words(setting.model)

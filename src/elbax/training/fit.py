@@ -26,8 +26,9 @@ from elbax.training.loop import Loop, Progress, Prune
 from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 from elbax.training.records import Monitor, check_monitor
-from elbax.training.setup import AnyModel, Objectives, as_dataset, new_fleet
+from elbax.training.setup import AnyModel, Objectives, new_fleet
 from elbax.training.state import status_of
+from elbax.training.suited import as_dataset
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from elbax import _keys
 from elbax._door import checked_data
 from elbax._errors import InputError
 from elbax._identity import fingerprint
-from elbax.data.checks import check_images, columns, to_float32, warn
+from elbax.data.checks import warn
 from elbax.data.dataset import Dataset
 from elbax.gradients import check_chunk, check_latents
 from elbax.models.build import build
@@ -33,6 +33,7 @@ from elbax.training.sizes import check_sizes
 from elbax.training.specs import Objectives, runs_of
 from elbax.training.state import RunState, init_key, initial_state, run_key
 from elbax.training.step import Program
+from elbax.training.suited import as_dataset, check_data, suited, under
 from elbax.training.table import ObjectiveTable
 
 AnyModel = ModelConfig | ModelBuilder | str
@@ -64,9 +65,9 @@ def new_fleet(
     start = as_origin(origin)
     model = chosen(model, start)
     dataset = as_dataset(data)
-    model = suited(model, dataset)
-    dataset = _under(dataset, model)
-    _check_data(dataset, config, model)
+    model = cast(AnyModel, suited(model, dataset))
+    dataset = under(dataset, model)
+    check_data(dataset, config, model)
     check_chunk(sample_chunk)
     fleet = _build_fleet(runs, named, dataset, model, config, start, fleet_map, sample_chunk)
     identity = _identity(runs, named, dataset, model, config)
@@ -103,82 +104,6 @@ def _like(start: Model) -> AnyModel:
 
     build_same.__qualname__ = "the model it started from"  # as config.json will have it
     return build_same
-
-
-def suited(model: AnyModel, dataset: Dataset) -> AnyModel:
-    """A configuration with the columns of a table, where the data are one."""
-    if dataset.schema is None or not isinstance(model, ModelConfig):
-        return model
-    if model.table not in (None, dataset.schema):
-        raise InputError(
-            "expected the data under the schema of the model to start from; they have another. "
-            "Give `elbax.table_of(data, schema=...)`, or on the command line the same file."
-        )
-    return model.of_table(dataset.schema)
-
-
-def as_dataset(data: Dataset | Table | np.ndarray) -> Dataset:
-    """A data set as it is, an array or a table as training and test data in one."""
-    if isinstance(data, Dataset):
-        return data
-    if isinstance(data, Table):
-        return Dataset(name="table", train=data.values, test=data.values, schema=data.schema)
-    check_images(data, likelihood="any", name="data")
-    array = to_float32(np.asarray(data), "data")
-    return Dataset(name="array", train=array, test=array)
-
-
-def _under(dataset: Dataset, model: AnyModel) -> Dataset:
-    """The data as this likelihood takes them, with a word where that changes them."""
-    if not isinstance(model, ModelConfig):
-        return dataset
-    taken = dataset.under(model.likelihood)
-    if taken is not dataset:
-        warn(
-            f"{dataset.name}: a Gaussian likelihood is trained on the intensities, not on 0/1 "
-            "draws. Take `data.under('gaussian')` before `fit`, and evaluate on its splits."
-        )
-    return taken
-
-
-def _check_data(dataset: Dataset, config: TrainConfig, model: AnyModel) -> None:
-    likelihood = model.likelihood if isinstance(model, ModelConfig) else "any"
-    if dataset.schema is None and likelihood == "table":
-        raise InputError(
-            "expected a table for this model, such as `elbax.table_of(frame)`; got an array."
-        )
-    for name, array in dataset.splits().items():
-        if dataset.schema is None:  # the cells of a table were looked at when it was made
-            check_images(array, likelihood=likelihood, name=name, levels=dataset.levels)
-    if likelihood == "gaussian":
-        _warn_of_gaussian(dataset, model)
-    if len(dataset.train) < config.batch_size:
-        raise InputError(
-            f"expected at least batch_size = {config.batch_size} training data; got "
-            f"{len(dataset.train)}. Choose a smaller batch_size."
-        )
-
-
-def _warn_of_gaussian(dataset: Dataset, model: Any) -> None:
-    """Say what makes a Gaussian density meaningless; only the user can know whether it is meant."""
-    if dataset.binarise == "dynamic" or dataset.is_binary:
-        warn(
-            f"{dataset.name}: a Gaussian density of values that are only 0 and 1 has no upper "
-            "limit and compares with nothing. Take --binarise none, or a Bernoulli likelihood."
-        )
-        return
-    sd = dataset.standard_deviation()
-    if len(constant := np.flatnonzero(sd == 0)):
-        warn(
-            f"{dataset.name}: {columns(constant)} never change{'s' if len(constant) == 1 else ''}; "
-            "a Gaussian density there grows without limit. Leave out what is constant."
-        )
-    if not model.standardize and not np.all((sd == 0) | ((sd > 0.1) & (sd < 10))):
-        warn(
-            f"{dataset.name}: standard deviations from {sd.min():g} to {sd.max():g} and "
-            "standardize is off; a Gaussian likelihood learns little on such scales. Leave "
-            "standardize on."
-        )
 
 
 def _build_fleet(
@@ -259,6 +184,8 @@ def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict
             del description["standardize"]  # as in folders from before there was such a thing
         if model.table is None:
             del description["table"], description["missing"]
+        if model.likelihood != "discretised-logistic":
+            del description["levels"]
     else:
         name = model if isinstance(model, str) else getattr(model, "__qualname__", None)
         function = imported(model) if isinstance(model, str) else model

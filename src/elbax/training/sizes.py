@@ -54,9 +54,11 @@ def num_weights(event_shape: tuple[int, ...], model: ModelConfig) -> int:
     scale = model.categories if model.latent == "categorical" else 1
     layers = [scale * latents for latents in model.layers]
     # Every convolution halves both sides; without any these are the data themselves.
-    first = math.prod(event_shape) // 4 ** len(model.channels) * [1, *model.channels][-1]
+    colors = math.prod(event_shape[2:]) if model.channels else 1
+    pixels = math.prod(event_shape) // colors
+    first = pixels // 4 ** len(model.channels) * [1, *model.channels][-1]
     below = [first, *model.hidden, layers[0]]
     chains = [below, *([a, *model.hidden_above, b] for a, b in itertools.pairwise(layers))]
     weights = sum(a * b for chain in chains for a, b in itertools.pairwise(chain))
-    weights += sum(a * b * _KERNEL for a, b in itertools.pairwise([1, *model.channels]))
+    weights += sum(a * b * _KERNEL for a, b in itertools.pairwise([colors, *model.channels]))
     return 2 * weights

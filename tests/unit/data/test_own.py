@@ -7,6 +7,7 @@ from elbax.data.own import read_own
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 2, 3), np.uint8)
+COLOUR = RNG.integers(0, 256, (20, 6, 5, 3), np.uint8)
 REAL = RNG.normal(size=(20, 5))
 AGES = RNG.integers(18, 90, (20, 3))  # a table of whole numbers
 DIGITS = RNG.integers(0, 17, (20, 2, 3), np.uint8)
@@ -120,6 +121,29 @@ def test_folder_of_images(tmp_path):
     data = read_own(tmp_path)
     assert data.event_shape == (2, 3)
     assert data.binarise == "dynamic"
+
+
+def save_all(folder, images):
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:02d}.png")
+
+
+def test_folder_in_colour_is_never_binarised_by_guess(tmp_path):
+    save_all(tmp_path, COLOUR)
+    data = read_own(tmp_path)
+    assert (data.event_shape, data.binarise, data.levels) == ((6, 5, 3), "none", 255)
+    assert data.in_colour
+    stored = np.concatenate([data.train, data.test])
+    assert {image.tobytes() for image in stored} == {image.tobytes() for image in COLOUR}
+    grey = read_own(tmp_path, colour=False)
+    assert (grey.event_shape, grey.binarise) == ((6, 5), "dynamic")
+
+
+def test_colours_come_last(tmp_path):
+    data = read_own(write(tmp_path, COLOUR))
+    assert (data.event_shape, data.binarise, data.levels) == ((6, 5, 3), "none", 255)
+    with pytest.raises(DataError, match=r"\[20, 3, 6, 5\], which is PyTorch's order. Save numpy"):
+        read_own(write(tmp_path, COLOUR.transpose(0, 3, 1, 2)))
 
 
 @pytest.mark.parametrize(

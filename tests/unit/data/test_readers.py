@@ -7,12 +7,12 @@ import scipy.io
 from PIL import Image
 
 from elbax._errors import DataError, ElbaxWarning
+from elbax.data.pictures import read_image_folder
 from elbax.data.readers import (
     amat_text,
     read_amat,
     read_chardata,
     read_idx,
-    read_image_folder,
     read_npy,
     read_npz,
 )
@@ -222,6 +222,27 @@ def test_image_folder_is_grey_and_sorted(tmp_path):
     images = read_image_folder(tmp_path)
     np.testing.assert_array_equal(images[:3], IMAGES[:3])
     np.testing.assert_array_equal(images[3], 200)
+
+
+def test_images_stored_in_colour_that_have_none_are_grey(tmp_path):
+    for index, mode in enumerate(("RGB", "RGBA", "L", "CMYK")):
+        Image.fromarray(IMAGES[index]).convert(mode).save(tmp_path / f"{index}.tif")
+    Image.fromarray(IMAGES[0]).convert("RGB").save(tmp_path / "9.jpg")
+    images = read_image_folder(tmp_path)
+    assert images.shape == (5, 2, 3)
+    np.testing.assert_array_equal(images[:3], IMAGES[:3])
+
+
+def test_one_image_in_colour_makes_all_of_them_so(tmp_path):
+    colours = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    Image.fromarray(IMAGES[0]).save(tmp_path / "0.png")
+    Image.fromarray(colours).save(tmp_path / "1.png")
+    with pytest.warns(ElbaxWarning, match=r"1 of 2 images are grey .* as 1\.png is.*--colour no"):
+        images = read_image_folder(tmp_path)
+    np.testing.assert_array_equal(images[0], np.stack([IMAGES[0]] * 3, axis=2))
+    np.testing.assert_array_equal(images[1], colours)
+    (tmp_path / "1.png").unlink()
+    np.testing.assert_array_equal(read_image_folder(tmp_path, colour=True)[0], images[0])
 
 
 INK = np.zeros((4, 5, 4), np.uint8)  # black, and opaque only where a letter would be

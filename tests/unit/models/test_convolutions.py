@@ -25,11 +25,19 @@ def test_the_preset_fits_images_of_28_and_of_32(side):
     assert jax.eval_shape(lambda m, z: m.generative.mean(z), model, z).shape == (side, side)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_bounds_and_gradients_of_every_parameter(likelihood):
+@pytest.mark.parametrize(
+    ("likelihood", "shape"),
+    [
+        ("bernoulli", (8, 8)),
+        ("gaussian", (8, 8)),
+        ("discretised-logistic", (8, 8, 3)),
+        ("continuous-bernoulli", (8, 8, 3)),
+    ],
+)
+def test_bounds_and_gradients_of_every_parameter(likelihood, shape):
     config = elbax.ModelConfig(**{**vars(SMALL), "likelihood": likelihood, "activation": "tanh"})
-    model = build((8, 8), config, key=jax.random.key(1))
-    x = jax.random.bernoulli(jax.random.key(2), 0.5, (3, 8, 8)).astype(jnp.float32)
+    model = build(shape, config, key=jax.random.key(1))
+    x = jax.random.bernoulli(jax.random.key(2), 0.5, (3, *shape)).astype(jnp.float32)
     (value, _), gradients = elbax.value_and_grad(elbax.iwae(k=3, gradient="dreg"))(
         model, x, key=jax.random.key(3)
     )
@@ -59,6 +67,21 @@ def test_a_convolution_has_no_other_way_from_the_image_than_its_kernel():
     np.testing.assert_allclose(found, expected + bias, rtol=1e-4, atol=1e-5)
 
 
+def test_colors_are_channels_of_the_first_convolution_and_of_the_last():
+    """The same networks, in PyTorch's order of axes: channels, then rows and columns."""
+    model = build((8, 4, 3), SMALL, key=jax.random.key(1))
+    encoder, decoder = model.inference.encoder.network, model.generative.decoder
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4, 3)), jnp.float32)
+    maps = x.transpose(2, 0, 1)
+    for convolution in encoder.convolutions:
+        maps = jax.nn.relu(convolution(maps))
+    np.testing.assert_allclose(encoder(x.ravel()), encoder.dense(maps.reshape(-1)), rtol=1e-5)
+    features = decoder.network(jnp.ones(2))
+    expected = np.asarray(decoder.logits.convolution(features)).transpose(1, 2, 0)
+    found = decoder.logits(features).reshape(8, 4, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_the_output_starts_at_the_mean_of_the_data():
     mean = np.linspace(0.01, 0.9, 64)
     model = build((8, 8), SMALL, key=jax.random.key(1), data_mean=mean)
@@ -78,7 +101,7 @@ def test_several_layers_may_stand_on_convolutions():
     assert np.isfinite(log_w).all()
 
 
-@pytest.mark.parametrize("shape", [(30, 28), (64,), (2, 4, 8)])
+@pytest.mark.parametrize("shape", [(30, 28), (64,), (2, 4, 8), (3, 32, 32), (8, 8, 3, 2)])
 def test_images_that_cannot_be_halved_are_refused(shape):
     with pytest.raises(InputError, match="sides are multiples of 4"):
         build(shape, SMALL, key=jax.random.key(0))

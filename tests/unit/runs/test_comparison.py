@@ -20,7 +20,8 @@ def test_columns_carry_the_terms_of_the_field(results):
 
 def test_columns_follow_the_ks_of_the_evaluation():
     names = [metric.name for metric in metrics.headline([5000, 1, 8, 64])]
-    assert names[:6] == ["IWAE-64", "IWAE-8", "log p-hat", "gap_64", "gap_8", "gap_1"]
+    bounds = ["IWAE-64", "IWAE-8", "log p-hat", "bits/dim"]
+    assert names[:7] == [*bounds, "gap_64", "gap_8", "gap_1"]
     assert [m.name for m in metrics.every([1])][:1] == ["log p-hat"]
     assert [m.name for m in metrics.every([1, 64])][:2] == ["IWAE-1", "log p-hat"]
 

@@ -11,6 +11,7 @@ from elbax.cli.options.shared import (
     EvaluateOptions,
     ModelOptions,
     RunOptions,
+    said_yes,
 )
 from elbax.cli.options.tables import DataDescribe, Impute, Score
 from elbax.cli.options.training import Compare, Train
@@ -43,6 +44,7 @@ __all__ = [
     "Status",
     "Train",
     "Tune",
+    "said_yes",
 ]
 
 # The commands in the order of `elbax --help`; those of `elbax data` have a level of their own.

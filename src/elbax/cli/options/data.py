@@ -1,6 +1,7 @@
 """The options of `elbax data list`, `elbax data info` and `elbax data fetch`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import tyro
 
@@ -28,6 +29,9 @@ class DataInfo(DataDirOptions, OutputOptions):
     """A name that `elbax data list` shows, or the path of an .npy, .npz or folder of images."""
     levels: float | None = None
     """Value of your own data that means intensity 1."""
+    colour: Literal["yes", "no"] | None = None
+    """Whether the images of a folder are read in colour; none given takes colour where any of them
+    has some."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from elbax.sinks.known import names_in
 # What stands for a value in `--help`, where a type alone would not say it.
 MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
 MaybeFolder = Annotated[str | None, tyro.conf.arg(metavar="FOLDER")]
+Likelihood = Literal["bernoulli", "discretised-logistic", "continuous-bernoulli", "gaussian"]
 Missing = Literal["random", "self-masking", "self-masking-above", "self-masking-below"]
 MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 
@@ -59,6 +60,15 @@ class Checked:
         """An option as it is typed."""
         found = next(option for option in options_of(type(self)) if option.name == name)
         return found.flag or found.value
+
+
+def said_yes(said: str | None) -> bool | None:
+    """What an option of yes and no says: one of them, or nothing.
+
+    >>> said_yes("no"), said_yes(None)
+    (False, None)
+    """
+    return None if said is None else said == "yes"
 
 
 def _check(name: str, flag: str, value: Any) -> None:
@@ -141,7 +151,8 @@ class DataOptions(DataDirOptions):
     images, or a table with or without holes: .csv, .tsv, .txt or .parquet."""
     binarise: Literal["dynamic", "fixed", "threshold", "none"] | None = None
     """How grey levels become 0 and 1: drawn afresh per minibatch, drawn once, cut at one half, or
-    not at all; none given takes what is usual for the data set and the likelihood."""
+    not at all; none given takes what is usual for the data set and the likelihood (in colour: not
+    at all)."""
     levels: float | None = None
     """Value of your own data that means intensity 1, such as 255 or 16; none given takes 255 for
     images of whole numbers 0 to 255, else 1."""
@@ -153,6 +164,9 @@ class DataOptions(DataDirOptions):
     header: Literal["yes", "no"] | None = None
     """Whether the first line of a table in text names its columns; none given tells by its looks.
     Without names the columns are x0, x1, .."""
+    colour: Literal["yes", "no"] | None = None
+    """Whether the images of a folder are read in colour or as grey levels; none given takes colour
+    where any of them has some."""
     num_valid: int = 0
     """How many training data to hold out for the learning curves, instead of the test data."""
 
@@ -190,8 +204,10 @@ class ModelOptions(Checked):
     without a path, such as vimco."""
     categories: int = 10
     """Categories of a categorical latent."""
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """Distribution of the data given the latents."""
+    likelihood: Likelihood = "bernoulli"
+    """Distribution of the data given the latents: of 0/1 values bernoulli, of images in grey levels
+    or in colour discretised-logistic (in bits per dimension too), of intensities in [0, 1]
+    continuous-bernoulli, of any real data gaussian."""
     scale: Literal["exp", "softplus"] = "exp"
     """How a standard deviation is made positive."""
     scale_floor: float = PRESETS["reference"].scale_floor
