@@ -36,6 +36,7 @@ class _Observed(NamedTuple):
     unit: str  # the likelihood that asks for values in [0, 1], if one does
     levels: int | None  # of values that are levels of intensity: which means 1
     schema: Schema | None
+    mechanism: str | None
 
 
 def checked(model: Any, x: Any, key: Any) -> tuple[jax.Array, PRNGKey]:
@@ -94,6 +95,21 @@ def levels_of(model: Any) -> int | None:
     >>> levels_of(elbax.linear_gaussian(3, 2, key=jax.random.key(0)))
     """
     return _observed_by(model.generative).levels
+
+
+def refuse_mechanism(model: Any, what: str) -> None:
+    """Refuse what needs exact draws of the posterior, of a model that says why cells are missing.
+
+    Its draws are whole rows, and which cells would be missing of them is not drawn.
+
+    Raises:
+        InputError: naming `what` needs them.
+    """
+    if kind := _observed_by(model.generative).mechanism:
+        raise InputError(
+            f"{what} needs draws (x, z) of the model whose z is one of the posterior of x; under "
+            f"the mechanism '{kind}' whole rows are none. Take a model of cells missing at random."
+        )
 
 
 def checked_table(model: Any, table: Table) -> np.ndarray:
@@ -200,4 +216,6 @@ def _remembered(structure: Any, kinds: tuple) -> _Observed:
     schema = likelihood.schema if isinstance(likelihood, Row) else None
     unit = next((name for kind, name in _IN_UNIT.items() if isinstance(likelihood, kind)), "")
     levels = likelihood.levels if isinstance(likelihood, DiscretisedLogistic) else None
-    return _Observed(shape, unit, levels, schema)
+    found = likelihood.mechanism if isinstance(likelihood, Row) else None
+    mechanism = None if found is None else found.kind
+    return _Observed(shape, unit, levels, schema, mechanism)

@@ -65,8 +65,8 @@ def _problem(complaint: str) -> str:
 
 
 def _unknown_choice(flag: str, given: str, options: Sequence[Option]) -> str:
-    values = next((option.value for option in options if option.flag == flag), "")
-    return unknown(flag, given, values.split("|"))
+    known = next((option.known for option in options if option.flag == flag), ())
+    return unknown(flag, given, known)
 
 
 def _unrecognized(

@@ -27,6 +27,7 @@ class Option(NamedTuple):
         sentence: what it does.
         default: as it would be typed; empty where there is none, or the sentence says it.
         group: the class whose docstring is the heading above it.
+        known: the values that there are, where they are named one by one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Option(NamedTuple):
     sentence: str
     default: str
     group: type
+    known: tuple[str, ...] = ()
 
 
 def options_of(holder: type) -> list[Option]:
@@ -76,7 +78,9 @@ def _option(field: Field, hint: Any, holder: type) -> Option:
     declaring = next(one for one in holder.__mro__ if field.name in inspect.get_annotations(one))
     group = next(one for one in holder.__mro__ if key_of(one) == key_of(declaring))
     sentence = _sentences(declaring).get(field.name, "")
-    return Option(field.name, None if positional else flag, value, sentence, _default(field), group)
+    known = tuple(_value(hint).split("|"))
+    typed = None if positional else flag
+    return Option(field.name, typed, value, sentence, _default(field), group, known)
 
 
 def _first(marks: tuple[Any, ...], name: str) -> str | None:

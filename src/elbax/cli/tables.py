@@ -96,15 +96,15 @@ def impute_file(options: o.Impute) -> Outcome:
         with reporter.during("filling holes"):
             if options.multiple is None:
                 once = impute(models[0], table, statistic=statistic, **settings)
-                unreliable = int((~once.reliable).sum())
-                _warn_of(unreliable, len(table), "imputations")
-                columns = once.columns()
+                columns, reliable = once.columns(), once.reliable
             else:
-                proper = len(models) == options.multiple
+                proper = _are_proper(options, models)
                 several = multiple_imputations(
                     models if proper else models[0], table, options.multiple, **settings
                 )
-                columns, unreliable = _long(several), None
+                columns, reliable = _long(several), several.reliable
+    unreliable = int((~reliable).sum())
+    _warn_of(unreliable, len(table), "imputations")
     # What came whole stays so, but for reals that were filled.
     whole = {cells.name for cells in table.raw.columns if cells.values == "int"} | {_NUMBER}
     write_columns(path, columns, whole)
@@ -114,18 +114,29 @@ def impute_file(options: o.Impute) -> Outcome:
         "rows": len(table),
         "holes": holes,
         "multiple": options.multiple,
-        "proper": options.multiple is not None and len(models) == options.multiple,
+        "proper": _are_proper(options, models),
         "unreliable": unreliable,
     }
     return Outcome(content, filled(_said(content)))
+
+
+def _are_proper(options: o.Impute, models: list[Model]) -> bool:
+    """Whether each imputation has a model of its own, all of them trained on resamples."""
+    own = options.multiple == len(models)
+    return own and (options.model is None or len(models) > 1)
 
 
 def _said(content: dict[str, Any]) -> str:
     text = f"{content['holes']} holes in {content['rows']} rows filled"
     if content["multiple"] is None:
         return f"{text} once, in '{content['file']}'; {content['unreliable']} rows unreliable."
-    kind = "proper" if content["proper"] else "improper (one model)"
-    return f"{text} {content['multiple']} times, in '{content['file']}'; {kind} imputations."
+    kind = (
+        "proper imputations, each of a model of its own"
+        if content["proper"]
+        else "improper imputations, of one model, which leave out what is unknown of its parameters"
+    )
+    trust = f"{content['unreliable']} rows unreliable"
+    return f"{text} {content['multiple']} times, in '{content['file']}'; {kind}; {trust}."
 
 
 def _long(several: Imputations) -> dict[str, np.ndarray]:
@@ -144,8 +155,8 @@ def _models(options: o.Impute, reporter: Reporter) -> tuple[list[Model], Table]:
         runs = load_own(options.model, None)
         table = _read(options, runs)
         resampled = bool(runs.config["train"].get("bootstrap"))
-        several = resampled and len(runs.models) == options.multiple
-        return list(runs.models if several else runs.models[:1]), table
+        several = resampled and 1 < (options.multiple or 1) <= len(runs.models)
+        return list(runs.models[: options.multiple] if several else runs.models[:1]), table
     table = read_table(options.data, header=o.said_yes(options.header), types=options.types)
     count = options.multiple or 1
     config = TrainConfig(

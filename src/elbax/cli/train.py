@@ -31,6 +31,7 @@ from elbax.training.origin import Origin
 from elbax.training.recorded import read_config
 from elbax.training.records import Look, Monitor
 from elbax.training.setup import new_fleet
+from elbax.training.suited import refused_likelihood
 
 _NUMBERS = (
     "m",
@@ -200,6 +201,8 @@ def _setting(
     if start is not None and replace(data, data_dir=None, offline=False) == o.DataOptions():
         return model, load_data_of(start, data_dir=data.data_dir), origin
     dataset = _dataset(options, folder)
+    if dataset.schema is not None and options.model.likelihood is not None:
+        raise refused_likelihood(options.model.likelihood)
     if isinstance(model, ModelConfig):
         dataset = dataset.under(model.likelihood)
     if start is not None:
@@ -246,7 +249,7 @@ def chosen_model(options: o.ModelOptions) -> ModelConfig | str:
         hidden_above=(
             preset.hidden_above if options.hidden_above is None else options.hidden_above
         ),
-        likelihood=options.likelihood,
+        likelihood=preset.likelihood if options.likelihood is None else options.likelihood,
         scale=options.scale,
         scale_floor=options.scale_floor,
         missing=options.missing,

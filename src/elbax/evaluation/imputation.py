@@ -6,22 +6,17 @@ mean: of E[x_j | z_k], or of draws x_jk of p(x_j | z_k).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from elbax._checks import check_count
 from elbax._door import checked_table
 from elbax._errors import InputError
-from elbax._keys import key_of
 from elbax.evaluation.cells import Limits, clipped, filled_cells, limits_of
-from elbax.evaluation.contents import blocks_of, row_key, words_of
-from elbax.evaluation.reliability import khat_threshold, pareto_khat, tail_size
+from elbax.evaluation.contents import words_of
+from elbax.evaluation.filling import draws_of, mixture
+from elbax.evaluation.reliability import khat_threshold
 from elbax.models.interface import Model
 from elbax.tables.table import Table
 
@@ -77,11 +72,13 @@ class Imputations:
         values: `[m, N, C]` float64, as a model sees them; observed cells as they are.
         proper: whether each is of a model of its own, so that they differ by what the parameters
             may be too.
+        reliable: `[N]`, whether the Pareto k-hat of a row's weights is at most its threshold under
+            every model, or nothing had to be filled.
 
     >>> from elbax.tables.table import table_of
     >>> table = table_of({"a": [1.5, 2.5, np.nan], "b": [0.5, 1.5, 3.5]})
     >>> drawn = np.stack([np.nan_to_num(table.values, nan=u) for u in (0.0, 2.0)])
-    >>> found = Imputations(table, drawn, proper=False)
+    >>> found = Imputations(table, drawn, proper=False, reliable=np.ones(3, bool))
     >>> [float(found.columns(index)["a"][2]) for index in range(len(found))]
     [2.0, 3.0]
     """
@@ -89,6 +86,7 @@ class Imputations:
     table: Table
     values: Float[np.ndarray, "m n c"]
     proper: bool
+    reliable: np.ndarray
 
     def __len__(self) -> int:
         """How many, m."""
@@ -100,7 +98,7 @@ class Imputations:
 
 
 def impute(
-    model: Model,
+    model: Model | Sequence[Model],
     table: Table,
     *,
     statistic: str | float = "mean",
@@ -116,7 +114,8 @@ def impute(
     probable one, whatever the statistic.
 
     Args:
-        model: of tables with this schema.
+        model: of tables with this schema; of several, such as a fleet trained on resamples of the
+            rows, the mixture of what each says is taken, and `sd` includes what they differ by.
         table: rows, some cells missing.
         statistic: "mean", "median", "mode" (of counts, the most probable of the draws; of reals
             the mean), or a quantile in (0, 1).
@@ -141,14 +140,22 @@ def impute(
     ([2.1, 3.9, 3.2], True)
     """
     quantile = _quantile(statistic)
-    x = _checked(model, table, num_samples)
+    models = list(model) if isinstance(model, Sequence) else [model]
+    if not models:
+        raise InputError("expected a model, or several; got none.")
+    x, *_ = (_checked(one, table, num_samples) for one in models)
     words = words_of(x)
     lowest, highest = limits_of(table.schema, min_value), limits_of(table.schema, max_value)
     values = table.values.astype(np.float64)
     error, sd = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     khat = np.full(len(x), np.nan)
     holed = np.flatnonzero(~table.mask.all(axis=1))
-    for rows, found in _draws(model, x, words, holed, num_samples, 0, seed):
+    draws = (
+        draws_of(one, x, words, holed, num_samples, 0, (seed, member))
+        for member, one in enumerate(models)
+    )
+    for parts in zip(*draws, strict=True):
+        rows, found = parts[0][0], mixture([one for _, one in parts])
         khat[rows] = found["khat"]
         filled = filled_cells(table.schema, found, statistic, quantile, lowest, highest)
         holes = ~table.mask[rows]
@@ -207,17 +214,18 @@ def multiple_imputations(
         )
     count = 1 if proper else check_count("num_imputations", num_imputations or 5)
     lowest, highest = limits_of(table.schema, min_value), limits_of(table.schema, max_value)
-    values = []
+    values, reliable = [], np.ones(len(table), bool)
     for member, model in enumerate(members):
         x = _checked(model, table, num_samples)
         words = words_of(x, apart=True)
         filled = np.repeat(table.values[None].astype(np.float64), count, axis=0)
         holed = np.flatnonzero(~table.mask.all(axis=1))
-        for rows, found in _draws(model, x, words, holed, num_samples, count, (seed, member)):
+        for rows, found in draws_of(model, x, words, holed, num_samples, count, (seed, member)):
             fresh = clipped(np.moveaxis(found["fresh"].astype(np.float64), 1, 0), lowest, highest)
             filled[:, rows] = np.where(table.mask[rows], filled[:, rows], fresh)
+            reliable[rows] &= found["khat"] <= khat_threshold(num_samples)
         values.append(filled)
-    return Imputations(table, np.concatenate(values), proper)
+    return Imputations(table, np.concatenate(values), proper, reliable)
 
 
 def _quantile(statistic: str | float) -> float | None:
@@ -235,68 +243,3 @@ def _quantile(statistic: str | float) -> float | None:
 def _checked(model: Model, table: Table, num_samples: int) -> np.ndarray:
     check_count("num_samples", num_samples, 25, _MOST_SAMPLES + 1)
     return checked_table(model, table)
-
-
-def _draws(model, x, words, rows, num_samples, num_fresh, seed):
-    """What is drawn for some rows, a block at a time, as arrays by name."""
-    params, static = eqx.partition(model, eqx.is_array)
-    base, member = seed if isinstance(seed, tuple) else (seed, 0)
-    key = jax.random.fold_in(key_of(base), member)
-    done = 0
-    for block in blocks_of(len(rows), num_samples):
-        own = rows[block]
-        data, own_words = jnp.asarray(x[own]), jnp.asarray(words[own])
-        found = _block(params, data, own_words, key, static, num_samples, num_fresh)
-        fresh = min(len(block), len(rows) - done)
-        done += fresh
-        arrays: dict[str, Any] = jax.tree.map(lambda leaf: np.asarray(leaf)[:fresh], found)  # noqa: B023
-        largest = -np.sort(-arrays.pop("log_w"), axis=1)[:, : tail_size(num_samples) + 1]
-        yield own[:fresh], arrays | {"khat": pareto_khat(largest.T)}
-
-
-@partial(jax.jit, static_argnames=("static", "num_samples", "num_fresh"))
-def _block(params, x, words, key, static, num_samples: int, num_fresh: int) -> dict[str, Any]:
-    """Draws and weights of a block of rows; with `num_fresh`, fresh rows in place of the rest."""
-    model = eqx.combine(params, static)
-
-    def of_row(x: Array, words: Array) -> dict[str, Any]:
-        own = row_key(key, words)
-        keys = jax.random.split(jax.random.fold_in(own, 0), num_samples)
-        context = model.inference.encode(x)
-        z = jax.vmap(model.inference.sample, (None, 0))(context, keys)
-        log_p = jax.vmap(model.generative.log_prob, (None, 0))(x, z)
-        log_w = log_p - jax.vmap(model.inference.log_prob, (None, 0))(context, z)
-        weights = jax.nn.softmax(log_w)
-        found = {"log_w": log_w}
-        data_keys = jax.random.split(jax.random.fold_in(own, 1), max(num_samples, num_fresh))
-        if num_fresh:
-            start = jax.random.uniform(jax.random.fold_in(own, 2))
-            places = (start + jnp.arange(num_fresh)) / num_fresh
-            chosen = jnp.searchsorted(jnp.cumsum(weights), places)
-            chosen = jnp.minimum(chosen, num_samples - 1)
-            resampled = jax.tree.map(lambda leaf: leaf[chosen], z)
-            rows = jax.vmap(model.generative.likelihood)(resampled)
-            return found | {"fresh": jax.vmap(_sampled)(rows, data_keys[:num_fresh])}
-        rows = jax.vmap(model.generative.likelihood)(z)
-        return found | {
-            "weights": weights,
-            "drawn": jax.vmap(_sampled)(rows, data_keys[:num_samples]),
-            "means": jax.vmap(lambda row: row.missing_mean())(rows),
-            "probabilities": _averages(weights, jax.vmap(lambda row: row.probabilities())(rows)),
-        }
-
-    return jax.vmap(of_row)(x, words)
-
-
-def _sampled(row, key: Array) -> Array:
-    return row.sample_missing(key)
-
-
-def _averages(weights: Array, probabilities: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
-    """Weighted means of probabilities `[K, n, m]`, and their errors."""
-
-    def of(p: Array) -> tuple[Array, Array]:
-        mean = jnp.einsum("k,knm->nm", weights, p)
-        return mean, jnp.sqrt(jnp.einsum("k,knm->nm", weights**2, (p - mean) ** 2))
-
-    return {kind: of(p) for kind, p in probabilities.items()}

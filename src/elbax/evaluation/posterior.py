@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from elbax._door import checked_data, checked_key
+from elbax._door import checked_data, checked_key, refuse_mechanism
 from elbax._errors import InputError
 from elbax._log_weights import encode
 from elbax._types import Data, PRNGKey, PyTree
@@ -76,7 +76,8 @@ def simulated(model: Model, num_samples: int, *, key: PRNGKey) -> tuple[PyTree, 
         z `[num_samples, ..]` as a draw of the prior is, and x `[num_samples, *event]`.
 
     Raises:
-        InputError: fewer than one, or a model of your own without `sample_data`.
+        InputError: fewer than one, a model of your own without `sample_data`, or one with a
+            mechanism by which cells are missing.
 
     >>> from elbax.models import linear_gaussian
     >>> model = linear_gaussian(3, 2, key=jax.random.key(0))
@@ -84,6 +85,7 @@ def simulated(model: Model, num_samples: int, *, key: PRNGKey) -> tuple[PyTree, 
     >>> z.shape, x.shape
     ((4, 2), (4, 3))
     """
+    refuse_mechanism(model, "a simulation")
     return _in_blocks(_pairs, model, _keys(key, num_samples))
 
 

@@ -13,6 +13,7 @@ from elbax._door import checked
 from elbax._errors import InputError
 from elbax._log_weights import draw, encode
 from elbax._types import Data, PRNGKey
+from elbax.models._drawn import latents_alone
 from elbax.models.interface import Model
 
 _BLOCK = 500  # data at a time
@@ -169,7 +170,7 @@ def _moments(params, x, keys, static):
     context = encode(inference, x)
     first, *_ = jax.tree.leaves(jax.vmap(inference.mean)(context))
     found = [(first, jnp.zeros_like(first))]
-    _, *deeper = jax.tree.leaves(draw(inference, context, keys))
+    _, *deeper = jax.tree.leaves(latents_alone(draw(inference, context, keys)))
     for z in deeper:
         # Squares and sums of draws as large as float32 holds would overflow: of z over its largest.
         largest = jnp.max(jnp.abs(z), axis=0)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
+from elbax.models._drawn import with_draws
 from elbax.models.checks import check_config
 from elbax.models.config import SBN, ModelConfig
 from elbax.models.heads import (
@@ -215,7 +216,7 @@ def hierarchical(
     prior = _prior(config)
     generative = HierarchicalGenerative(tuple(decoders), prior, event_shape)
     inference = HierarchicalInference(tuple(encoders), config.latent == "normal")
-    return Model(generative, inference)
+    return with_draws(Model(generative, inference), decoders[0])
 
 
 def _prior(config: ModelConfig) -> StandardNormal | LearnedPrior:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, DiagonalNormal
+from elbax.models._drawn import with_draws
 from elbax.models.checks import check_config
 from elbax.models.config import ModelConfig
 from elbax.models.heads import (
@@ -150,4 +151,5 @@ def one_layer(
     encoder = latent_head(network, width, latents, config, keys[1:3])
     sizes = [latents, *reversed(config.hidden)]
     decoder = data_head(sizes, event_shape, config, keys[3:], data_mean, data_sd, standard)
-    return Model(Generative(decoder, latents, event_shape), Inference(encoder))
+    model = Model(Generative(decoder, latents, event_shape), Inference(encoder))
+    return with_draws(model, decoder)

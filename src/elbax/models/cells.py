@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from elbax._errors import InputError
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution
-from elbax.models.missing import SelfMasking
+from elbax.models.mechanisms import AnyMechanism
+from elbax.models.missing import NORMAL, Given
 from elbax.tables.schema import KINDS, Schema
 from elbax.tables.units import log_jacobian
 
@@ -108,8 +110,10 @@ class Row(AbstractDistribution):
             logit (binary), log-probabilities padded with -1e30 (categorical), log rate (poisson),
             or log mean and log size (negative-binomial).
         schema: what the columns are.
-        mechanism: why cells of gaussian and log-normal columns that have holes are missing, where
-            that depends on their values; then which are missing is observed too.
+        mechanism: why cells are missing, where that depends on values that may be missing; then
+            which are missing is observed too.
+        noise: standard normal draws that place missing gaussian and log-normal cells for a
+            mechanism that does not integrate them out.
 
     >>> from elbax.tables.schema import Column
     >>> schema = Schema((Column("a", "gaussian", scale=2.0), Column("b", "poisson")))
@@ -120,7 +124,8 @@ class Row(AbstractDistribution):
 
     parameters: dict[str, Float[Array, "n p"]]
     schema: Schema = eqx.field(static=True)
-    mechanism: SelfMasking | None = None
+    mechanism: AnyMechanism | None = None
+    noise: Float[Array, " e"] | None = None
 
     def log_prob(self, value: Float[Array, " c"]) -> Float[Array, ""]:
         """Log p of the observed cells, in nats and in the user's own units."""
@@ -131,10 +136,7 @@ class Row(AbstractDistribution):
         total = jnp.sum(jnp.where(observed, self.cell_log_probs(filled), 0))
         if self.mechanism is None:
             return total
-        own = self._masks_itself()
-        seen = self.mechanism.log_observed(jnp.where(observed & own, value, 0))
-        holes = self.mechanism.log_missing(*self._normal())
-        return total + jnp.sum(jnp.where(own, jnp.where(observed, seen, holes), 0))
+        return total + self.mechanism.log_mask(self._given(value))
 
     def cell_log_probs(self, filled: Float[Array, " c"]) -> Float[Array, " c"]:
         """Log p of every cell of a row without holes, in the user's own units."""
@@ -172,42 +174,45 @@ class Row(AbstractDistribution):
 
         return self._gathered(of)
 
-    def missing_mean(self) -> Float[Array, " c"]:
-        """`relative_mean` of every cell, were it missing."""
+    def missing_mean(self, value: Float[Array, " c"] | None = None) -> Float[Array, " c"]:
+        """`relative_mean` of every cell, were it missing beside the observed cells of `value`."""
         if self.mechanism is None:
             return self.relative_mean()
-        loc, scale = self._normal()
-        found = self.mechanism.missing_mean(loc, scale)
-        spread = jnp.asarray([column.scale for column in self.schema.columns], loc.dtype)
-        # E[exp(r u) | missing] of a normal u: that of a moved one times the ratio of p(missing).
-        moved = self.mechanism.log_missing(loc + spread * scale**2, scale)
-        log_mean = spread * loc + 0.5 * (spread * scale) ** 2
-        log_mean += moved - self.mechanism.log_missing(loc, scale)
-        logs = np.array([column.kind == "log-normal" for column in self.schema.columns])
-        found = jnp.where(logs, jnp.exp(jnp.where(logs, log_mean, 0)), found)
-        return jnp.where(self._masks_itself(), found, self.relative_mean())
+        given = self._given(value)
+        found = self.mechanism.missing_means(given)
+        return jnp.where(self.mechanism.concerns(given), found, self.relative_mean())
 
-    def sample_missing(self, key: PRNGKey) -> Float[Array, " c"]:
-        """Every cell drawn, were it missing."""
+    def sample_missing(
+        self, key: PRNGKey, value: Float[Array, " c"] | None = None
+    ) -> Float[Array, " c"]:
+        """Every cell drawn, were it missing beside the observed cells of `value`."""
         drawn = self.sample(key)
         if self.mechanism is None:
             return drawn
-        own = jax.random.fold_in(key, len(KINDS))
-        found = self.mechanism.sample_missing(own, *self._normal())
-        return jnp.where(self._masks_itself(), found, drawn)
+        given = self._given(value)
+        found = self.mechanism.draw_missing(jax.random.fold_in(key, len(KINDS)), given)
+        return jnp.where(self.mechanism.concerns(given), found, drawn)
 
-    def _masks_itself(self) -> np.ndarray:
-        """Which columns the mechanism is of: normal ones that have holes."""
-        kinds = ("gaussian", "log-normal")
-        return np.array([c.kind in kinds and not c.complete for c in self.schema.columns])
+    def _given(self, value: Float[Array, " c"] | None) -> Given:
+        """A row as the mechanism meets it; of no value nothing is observed."""
+        assert self.mechanism is not None
+        if self.noise is None and self.mechanism.samples(self.schema):
+            raise InputError(
+                f"expected the draws of missing cells that the mechanism '{self.mechanism.kind}' "
+                "needs; take the latents that the model draws, whole."
+            )
+        loc, scale = self._normal()
+        value = jnp.full_like(loc, jnp.nan) if value is None else value
+        observed = ~jnp.isnan(value)
+        filled = jnp.where(observed, value, 0)
+        return Given(filled, observed, loc, scale, self.noise, self.schema)
 
     def _normal(self) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
         """Location and scale of the normal columns, 0 and 1 of the others."""
 
         def part(index: int, other: float):
             def of(kind, p, _):
-                normal = kind in ("gaussian", "log-normal")
-                return p[:, index] if normal else jnp.full(len(p), other, p.dtype)
+                return p[:, index] if kind in NORMAL else jnp.full(len(p), other, p.dtype)
 
             return self._gathered(of)
 

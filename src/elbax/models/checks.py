@@ -38,8 +38,9 @@ def check_config(
     """Refuse sizes, names, floors or data statistics that make no model."""
     size = math.prod(event_shape)
     for name, known in _NAMES.items():
-        if getattr(config, name) not in known:
-            raise InputError(unknown(name, getattr(config, name), known))
+        value = config.positive if name == "scale" else getattr(config, name)
+        if value not in known:
+            raise InputError(unknown(name, value, known))
     _check_table(config, event_shape)
     if config.channels:
         _check_convolutions(config, event_shape)

@@ -16,7 +16,16 @@ __all__ = [
 ]
 
 # Why cells of a table are missing.
-MISSING = ("random", "self-masking", "self-masking-above", "self-masking-below")
+MISSING = (
+    "random",
+    "self-masking",
+    "self-masking-above",
+    "self-masking-below",
+    "linear",
+    "linear-above",
+    "linear-below",
+    "nonlinear",
+)
 LATENTS = ("normal", "bernoulli", "categorical")
 # Of intensities in [0, 1], and of any numbers; a table's columns decide theirs.
 IN_UNIT = ("bernoulli", "continuous-bernoulli", "discretised-logistic")
@@ -55,8 +64,11 @@ class ModelConfig:
     levels: int = 255
     """Of a discretised logistic likelihood: the stored value that means intensity 1; training takes
     that of the data."""
-    scale: str = "exp"
-    """How a standard deviation is made positive: exp or softplus."""
+    scale: str | None = None
+    """How a standard deviation is made positive: exp or softplus. None is exp, as Burda et al. have
+    it, but softplus where several normal layers read each other by features without a limit, that
+    is by a linear map or an activation other than tanh: exponentials of what exponentials scale
+    overflow within two layers, and fall to the floor."""
     scale_floor: float = 1e-6
     """Smallest standard deviation, added to the above."""
     initialization: str = "glorot"
@@ -70,9 +82,10 @@ class ModelConfig:
     table: Schema | None = None
     """The columns of a table, where the data are one; training puts it here."""
     missing: str = "random"
-    """Why cells of a table are missing: random (given what was observed), or by their own value in
-    gaussian and log-normal columns: self-masking, or where it is known that large or small values
-    go missing, self-masking-above or self-masking-below."""
+    """Why cells of a table are missing: random (given what was observed); by their own value in
+    gaussian and log-normal columns, self-masking; or by all of these and all columns without holes,
+    linear or, by a network, nonlinear. Where it is known that large or small values go missing,
+    self-masking-above, self-masking-below, linear-above or linear-below."""
 
     @property
     def is_standardized(self) -> bool:
@@ -87,6 +100,24 @@ class ModelConfig:
         'table'
         """
         return replace(self, likelihood="table", table=schema)
+
+    @property
+    def positive(self) -> str:
+        """`scale`, as it is built.
+
+        >>> TWO_LAYER.positive, ModelConfig(latents=(8, 4)).positive
+        ('exp', 'softplus')
+        """
+        if self.scale is not None:
+            return self.scale
+        chained = self.latent == "normal" and len(self.layers) > 1
+        bounded = bool(self.hidden_above) and self.activation == "tanh"
+        return "softplus" if chained and not bounded else "exp"
+
+    @property
+    def explicit(self) -> "ModelConfig":
+        """The same with nothing left open, as folders and files hold it."""
+        return replace(self, scale=self.positive)
 
     @property
     def layers(self) -> tuple[int, ...]:

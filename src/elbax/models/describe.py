@@ -8,6 +8,7 @@ import jax
 
 from elbax._arrays import layout
 from elbax._errors import InputError
+from elbax.models._drawn import DrawnGenerative, DrawnInference
 from elbax.models._gaussian_toy import ToyGenerative, ToyInference, gaussian_toy
 from elbax.models._hierarchical import HierarchicalGenerative, HierarchicalInference
 from elbax.models._linear_gaussian import LinearGaussian, LinearInference, linear_gaussian
@@ -37,7 +38,8 @@ def config_of(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     """The configuration and event shape of a model that elbax builds.
 
     Building them again gives a model of the same structure, whose arrays alone differ.
-    `output_bias` and `initialization`, which only say where arrays start, come back as defaults.
+    `output_bias` and `initialization`, which only say where arrays start, come back as defaults,
+    and so does `scale` where it is the usual one.
 
     Raises:
         InputError: a network of it is not what `elbax.one_layer` or `elbax.hierarchical` builds.
@@ -73,7 +75,7 @@ def described(model: Model) -> dict[str, Any] | None:
         config, event_shape = config_of(model)
     except InputError:
         return None
-    fields = {"config": dataclasses.asdict(config), "event_shape": event_shape}
+    fields = {"config": dataclasses.asdict(config.explicit), "event_shape": event_shape}
     return {"kind": "layers", **fields}
 
 
@@ -104,7 +106,7 @@ def config_from(fields: dict[str, Any]) -> ModelConfig:
     Raises:
         KeyError, TypeError: a field that is unknown, or of another type.
     """
-    default = dataclasses.asdict(ModelConfig())
+    default = dataclasses.asdict(ModelConfig().explicit)
     known: dict[str, Any] = {}
     for name, value in fields.items():
         if name == "table":
@@ -137,6 +139,9 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
     """Fields read off where `one_layer` and `hierarchical` put them; what is elsewhere raises."""
     generative: Any = model.generative
     inference: Any = model.inference
+    if isinstance(generative, DrawnGenerative):
+        _require(inference, DrawnInference)
+        generative, inference = generative.base, inference.base
     if isinstance(generative, HierarchicalGenerative):
         _require(inference, HierarchicalInference)
         encoders, decoders = inference.encoders, generative.decoders
@@ -175,6 +180,8 @@ def _read(model: Model) -> tuple[ModelConfig, tuple[int, ...]]:
         **({} if standardize or not isinstance(decoders[0], NormalHead) else unstandardized),
         **scales,
     )
+    usual = dataclasses.replace(config, scale=None)
+    config = usual if usual.positive == config.positive else config
     return config, tuple(int(size) for size in generative.event_shape)
 
 

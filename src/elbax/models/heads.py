@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import ModelConfig
-from elbax.models.missing import mechanism_of
+from elbax.models.mechanisms import mechanism_of
 from elbax.models.outputs import first_outputs, num_outputs
 from elbax.models.pixels import (
     ContinuousBernoulliHead,
@@ -179,7 +179,7 @@ def latent_head(
     """A head over a layer of `size` latents, on a network of `width` features."""
     if config.latent == "normal":
         loc, scale = (_linear(width, size, config, key) for key in keys)
-        return NormalHead(network, loc, scale, config.scale, config.scale_floor)
+        return NormalHead(network, loc, scale, config.positive, config.scale_floor)
     if config.latent == "bernoulli":
         return BernoulliHead(network, _linear(width, size, config, keys[0]))
     out = _linear(width, size * config.categories, config, keys[0])
@@ -219,15 +219,17 @@ def data_head(
         return ContinuousBernoulliHead(network, outputs[0])
     if config.likelihood == "discretised-logistic":
         if config.output_bias:
-            first = first_scales(data_sd, math.prod(event_shape), config.levels, config.scale)
+            first = first_scales(data_sd, math.prod(event_shape), config.levels, config.positive)
             outputs[1] = _with_bias(outputs[1], jnp.asarray(first, jnp.zeros(0).dtype))
-        positive, floor, levels = config.scale, config.scale_floor, config.levels
+        positive, floor, levels = config.positive, config.scale_floor, config.levels
         loc, scale = outputs
         return DiscretisedLogisticHead(network, loc, scale, positive, floor, levels)
-    if standard is not None and config.scale == "softplus":
+    if standard is not None and config.positive == "softplus":
         one = jnp.full(math.prod(event_shape), math.log(math.expm1(1)))  # softplus gives 1 there
         outputs[1] = _with_bias(outputs[1], one)
-    return NormalHead(network, outputs[0], outputs[1], config.scale, config.scale_floor, standard)
+    return NormalHead(
+        network, outputs[0], outputs[1], config.positive, config.scale_floor, standard
+    )
 
 
 def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
@@ -236,7 +238,7 @@ def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
     outputs = _linear(width, num_outputs(config.table), config, keys[1])
     means = None if not config.output_bias or data_mean is None else np.asarray(data_mean)
     start = jnp.asarray(first_outputs(config.table, means), jnp.zeros(0).dtype)
-    mechanism = mechanism_of(config.missing, config.table)
+    mechanism = mechanism_of(config.missing, config.table, keys[2])
     return TableHead(network, _with_bias(outputs, start), config.table, mechanism)
 
 

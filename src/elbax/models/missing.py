@@ -1,25 +1,65 @@
 """Cells missing not at random: the probability that a cell is missing depends on its own value.
 
 Self-masking by a probit, p(missing | u) = Phi(a u + c) of the standardized cell u. Where a cell is
-missing, u is integrated out in closed form; nothing about it is sampled.
+missing, u is integrated out in closed form; nothing about it is sampled. Mechanisms that read the
+other columns too are in `elbax.models.mechanisms`.
 """
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from elbax._types import PRNGKey
-from elbax.models.config import MISSING
 from elbax.tables.schema import Schema
 
-_SIGNS = {"self-masking": 0, "self-masking-above": 1, "self-masking-below": -1}
-assert set(_SIGNS) | {"random"} == set(MISSING)
-
 # Adam's first steps are of one size for all parameters; slopes have further to go than weights.
-_GAIN = 10.0
+GAIN = 10.0
+NORMAL = ("gaussian", "log-normal")  # kinds whose missing cells are integrated or drawn
 
 log_ndtr = jax.scipy.special.log_ndtr
+
+
+class Given(NamedTuple):
+    """A row of which some cells are missing, given the latents, as its mechanism meets it.
+
+    Args:
+        filled: `[C]`, the cells as a model sees them, zeros where missing.
+        observed: `[C]`, which were observed.
+        loc: `[C]`, location of the cells that are normal given z, 0 of the others.
+        scale: `[C]`, likewise their standard deviation, 1 of the others.
+        noise: `[n]`, standard normal draws that place the n normal cells where they are missing;
+            None where these are integrated out.
+        schema: what the columns are.
+
+    >>> Given(jnp.zeros(2), jnp.ones(2, bool), jnp.zeros(2), jnp.ones(2), None, None).noise
+    """
+
+    filled: Float[Array, " c"]
+    observed: Bool[Array, " c"]
+    loc: Float[Array, " c"]
+    scale: Float[Array, " c"]
+    noise: Float[Array, " n"] | None
+    schema: Schema
+
+    @property
+    def normal(self) -> Bool[np.ndarray, " c"]:
+        """Which columns are normal given z."""
+        return np.array([column.kind in NORMAL for column in self.schema.columns])
+
+    @property
+    def spread(self) -> Float[Array, " c"]:
+        """What a standardized logarithm is to be multiplied with; 0 where a cell is none."""
+        columns = self.schema.columns
+        found = [one.scale if one.kind == "log-normal" else 0.0 for one in columns]
+        return jnp.asarray(found, self.loc.dtype)
+
+    def relative(self, u: Float[Array, " c"]) -> Float[Array, " c"]:
+        """Cells in units that a user's are linear in: `exp(spread u)` of logarithms, else u."""
+        return jnp.where(self.spread > 0, jnp.exp(self.spread * u), u)
 
 
 class SelfMasking(eqx.Module):
@@ -52,13 +92,13 @@ class SelfMasking(eqx.Module):
     @property
     def slope(self) -> Float[Array, " c"]:
         """The slopes a."""
-        raw = _GAIN * self.raw
+        raw = GAIN * self.raw
         return self.sign * jax.nn.softplus(raw) if self.sign else raw
 
     @property
     def intercept(self) -> Float[Array, " c"]:
         """The intercepts c."""
-        return _GAIN * self.raw_intercept
+        return GAIN * self.raw_intercept
 
     def log_observed(self, u: Float[Array, " c"]) -> Float[Array, " c"]:
         """Log p(observed | u) of every cell."""
@@ -92,10 +132,36 @@ class SelfMasking(eqx.Module):
         width = jnp.sqrt(1 + (self.slope * scale) ** 2)
         return (self.slope * loc + self.intercept) / width, width
 
+    # What a `Row` asks of every mechanism.
 
-def mechanism_of(kind: str, schema: Schema) -> SelfMasking | None:
-    """What a configuration asks for, before anything is learned; None for missing at random."""
-    if kind == "random":
-        return None
-    start = jnp.zeros(len(schema.columns))
-    return SelfMasking(start, jnp.copy(start), _SIGNS[kind], kind)
+    @staticmethod
+    def samples(schema: Schema) -> bool:
+        """Whether missing cells are drawn; here they never are."""
+        return False
+
+    @staticmethod
+    def concerns(given: Given) -> Bool[np.ndarray, " c"]:
+        """Which missing cells it says more of than z does: normal ones in columns with holes."""
+        return given.normal & np.array([not column.complete for column in given.schema.columns])
+
+    def log_mask(self, given: Given) -> Float[Array, ""]:
+        """Log p(which cells are missing | z and the observed cells)."""
+        own = self.concerns(given)
+        seen = self.log_observed(jnp.where(given.observed & own, given.filled, 0))
+        holes = self.log_missing(given.loc, given.scale)
+        return jnp.sum(jnp.where(own, jnp.where(given.observed, seen, holes), 0))
+
+    def missing_means(self, given: Given) -> Float[Array, " c"]:
+        """`given.relative` of what is missing, in expectation."""
+        loc, scale, spread = given.loc, given.scale, given.spread
+        # E[exp(r u) | missing] of a normal u: that of a moved one times the ratio of p(missing).
+        moved = self.log_missing(loc + spread * scale**2, scale)
+        log_mean = spread * loc + 0.5 * (spread * scale) ** 2
+        log_mean += moved - self.log_missing(loc, scale)
+        logs = spread > 0
+        found = self.missing_mean(loc, scale)
+        return jnp.where(logs, jnp.exp(jnp.where(logs, log_mean, 0)), found)
+
+    def draw_missing(self, key: PRNGKey, given: Given) -> Float[Array, " c"]:
+        """A draw of what is missing."""
+        return self.sample_missing(key, given.loc, given.scale)

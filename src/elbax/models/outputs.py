@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from elbax.models.cells import Row
-from elbax.models.missing import SelfMasking
+from elbax.models.mechanisms import AnyMechanism
 from elbax.tables.schema import KINDS, Schema
 
 LEAST_SCALE = 1e-3  # of a column's standard deviation
@@ -41,7 +41,7 @@ def _widths(schema: Schema, kind: str) -> list[int]:
 
 
 def row_of(
-    outputs: Float[Array, " o"], schema: Schema, mechanism: SelfMasking | None = None
+    outputs: Float[Array, " o"], schema: Schema, mechanism: AnyMechanism | None = None
 ) -> Row:
     """A decoder's numbers made into the distribution of a row."""
     parameters, start = {}, 0

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax._errors import InputError
+from elbax.models._drawn import DrawnGenerative, DrawnInference
 from elbax.models._hierarchical import HierarchicalGenerative, HierarchicalInference
 from elbax.models._one_layer import Generative, Inference
 from elbax.models.heads import NormalHead
@@ -40,6 +41,12 @@ def pruned(model: Model, drop: Sequence[np.ndarray], means: Sequence[np.ndarray]
     >>> smaller.inference.mean(smaller.inference.encode(jnp.ones(4)))[0].item()
     0.0
     """
+    if isinstance(model.generative, DrawnGenerative):
+        inference = model.inference
+        assert isinstance(inference, DrawnInference)
+        within = pruned(Model(model.generative.base, inference.base), drop, means)
+        where = lambda m: (m.generative.base, m.inference.base)  # noqa: E731
+        return eqx.tree_at(where, model, (within.generative, within.inference))
     encoders, decoders = _heads(model)
     masks = [np.asarray(mask, bool) for mask in drop]
     sizes = [head.loc.bias.shape for head in encoders]

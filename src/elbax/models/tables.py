@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from elbax.models.cells import Row
-from elbax.models.missing import SelfMasking
+from elbax.models.features import inputs_of, num_values
+from elbax.models.mechanisms import AnyMechanism
 from elbax.models.outputs import row_of
 from elbax.nn.linear import Linear
 from elbax.tables.schema import Schema
@@ -45,7 +45,7 @@ class TableHead(eqx.Module):
     network: Callable[[Array], Array]
     outputs: Linear
     schema: Schema = eqx.field(static=True)
-    mechanism: SelfMasking | None = None
+    mechanism: AnyMechanism | None = None
 
     def __call__(self, z: Float[Array, " z"]) -> Row:
         """Independent cells given the latents."""
@@ -76,18 +76,8 @@ class Observed(eqx.Module):
         observed = ~jnp.isnan(x)
         mask = observed.astype(x.dtype)
         filled = jnp.where(observed, x, 0)
-        counts = np.array([column.is_count for column in self.schema.columns])
-        # Where nothing counts, a logarithm of what may be below -1 is not taken.
-        logarithm = jnp.log1p(jnp.where(counts, filled, 0))
-        center = jnp.asarray([column.center for column in self.schema.columns], x.dtype)
-        scale = jnp.asarray([column.scale for column in self.schema.columns], x.dtype)
-        values = jnp.where(counts, (logarithm - center) / scale, filled) * mask
-        single = [i for i, column in enumerate(self.schema.columns) if column.kind != "categorical"]
-        parts = [values[np.array(single, int)]]
-        for place in self.schema.places("categorical"):
-            size = len(self.schema.columns[place].categories)
-            parts.append((filled[place] == jnp.arange(size)) * mask[place])
-        return self.network(jnp.concatenate([*parts, mask]))
+        places = tuple(range(len(self.schema.columns)))
+        return self.network(jnp.concatenate([*inputs_of(filled, mask, self.schema, places), mask]))
 
 
 def num_inputs(schema: Schema) -> int:
@@ -97,7 +87,5 @@ def num_inputs(schema: Schema) -> int:
     >>> num_inputs(Schema((Column("a", "poisson"), Column("b", "binary", "int", ("0", "1")))))
     4
     """
-    width = sum(
-        len(column.categories) if column.kind == "categorical" else 1 for column in schema.columns
-    )
-    return width + len(schema.columns)
+    count = len(schema.columns)
+    return num_values(schema, tuple(range(count))) + count

@@ -254,7 +254,7 @@ def _settings(run_results: RunResults) -> TableExhibit:
 
 def settings(title: str, rows: Sequence[tuple[str, str]]) -> TableExhibit:
     """Settings by their dotted names, as `flat` has them; what is not the default in bold."""
-    usual = dict(flat({"model": asdict(ModelConfig()), "train": asdict(TrainConfig())}))
+    usual = dict(flat({"model": asdict(ModelConfig().explicit), "train": asdict(TrainConfig())}))
     strong = [
         (place, 1)
         for place, (name, value) in enumerate(rows)

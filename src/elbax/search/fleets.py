@@ -107,7 +107,7 @@ class Common:
             "format": 1,
             "data": self.request,
             "data_dir": self.data_dir,
-            "model": model if isinstance(model, str) else asdict(model),
+            "model": model if isinstance(model, str) else asdict(model.explicit),
             "train": asdict(first.train),
             "runs": [
                 {"method": s.method, "seed": s.seed, "learning_rate": s.learning_rate}

@@ -85,7 +85,7 @@ class Search:
         if isinstance(model, str):  # and what its function was: changed, it is another search
             model = {"custom": model, "code": fingerprint(imported(model))}
         else:
-            model = asdict(model)
+            model = asdict(model.explicit)
         return {
             "format": 1,
             "data": {

@@ -131,9 +131,11 @@ def _model_words(model: ModelConfig | str) -> list[str]:
     """The nearest preset, and what differs from it."""
     if isinstance(model, str):
         return [f"--model {shlex.quote(model)}"]
+    model = model.explicit
+    presets = {name: preset.explicit for name, preset in PRESETS.items()}
     differing = {
         name: [f for f in fields(model) if getattr(model, f.name) != getattr(preset, f.name)]
-        for name, preset in PRESETS.items()
+        for name, preset in presets.items()
     }
     name = min(differing, key=lambda one: len(differing[one]))
     return [f"--model {name}"] + [_flag(f.name, getattr(model, f.name)) for f in differing[name]]

@@ -44,8 +44,9 @@ class TableEstimator(BaseEstimator):
     schema_: Schema
     n_features_in_: int
     _shared: Schema
-    _model: Model
+    _models: tuple[Model, ...]
     _seed: int
+    num_models: int = 1
 
     # What a subclass's signature holds.
     method: Any
@@ -60,6 +61,10 @@ class TableEstimator(BaseEstimator):
     num_samples: int
     most_samples: int | None
     random_state: Any
+
+    @property
+    def _model(self) -> Model:
+        return self._models[0]
 
     @property
     def model_(self) -> Model:
@@ -84,15 +89,16 @@ class TableEstimator(BaseEstimator):
         self.schema_ = table.schema
         self._shared = shared(table.schema, self.missing)
         batch_size = min(check_count("batch_size", self.batch_size), len(table))
+        count = check_count("num_models", self.num_models)
         result = fit(
             self.method,
             under(table, self._shared),
             model=ModelConfig(tuple(self.hidden), latents=self.latents, missing=self.missing),
-            config=TrainConfig(self.epochs, batch_size, self.learning_rate),
-            seeds=(self._seed,),
+            config=TrainConfig(self.epochs, batch_size, self.learning_rate, bootstrap=count > 1),
+            seeds=tuple(range(self._seed, self._seed + count)),
         )
-        self._model = result.models[0]
-        if result.status[0] != "ok":
+        self._models = tuple(result.models)
+        if set(result.status) != {"ok"}:
             warnings.warn(
                 "training diverged, and the last finite parameters were kept; choose a smaller "
                 "learning_rate.",
@@ -120,23 +126,19 @@ class TableEstimator(BaseEstimator):
         return replace(found, log_p_hat=log_p_hat)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters and attributes, the model as the bytes of a safetensors file."""
+        """Parameters and attributes, each model as the bytes of a safetensors file."""
         state: dict[str, Any] = {**super().__getstate__()}  # pyright: ignore
-        if "_model" in state:
-            with TemporaryDirectory() as folder:
-                save(self._model, path := Path(folder) / "model.safetensors")
-                state["_model"] = path.read_bytes()
+        if "_models" in state:
+            state["_models"] = [_bytes_of(model) for model in self._models]
             for name in ("schema_", "_shared"):
                 state[name] = asdict(state[name])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the model again from its configuration and its arrays, both checked by a hash."""
+        """Build the models again from configurations and arrays, both checked by a hash."""
         state = dict(state)
-        if "_model" in state:
-            with TemporaryDirectory() as folder:
-                (path := Path(folder) / "model.safetensors").write_bytes(state["_model"])
-                state["_model"] = load(path)
+        if "_models" in state:
+            state["_models"] = tuple(_model_from(content) for content in state["_models"])
             for name in ("schema_", "_shared"):
                 state[name] = schema_from(state[name])
         super().__setstate__(state)
@@ -178,3 +180,15 @@ class ScoringEstimator(TableEstimator):
             its error says.
         """
         return self._scored(self._read(X))
+
+
+def _bytes_of(model: Model) -> bytes:
+    with TemporaryDirectory() as folder:
+        save(model, path := Path(folder) / "model.safetensors")
+        return path.read_bytes()
+
+
+def _model_from(content: bytes) -> Model:
+    with TemporaryDirectory() as folder:
+        (path := Path(folder) / "model.safetensors").write_bytes(content)
+        return load(path)

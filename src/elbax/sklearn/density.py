@@ -13,7 +13,7 @@ from elbax._errors import InputError
 from elbax.evaluation.posterior import decode, posterior_means, sample
 from elbax.sklearn.base import ScoringEstimator
 from elbax.sklearn.reading import stacked
-from elbax.tables.units import to_user
+from elbax.tables.units import in_units
 
 _ROWS = 256  # encoded and decoded at a time: one shape, one program
 
@@ -28,7 +28,8 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
         unseen: what a category is that was not there in `fit`: "error", or "missing".
         hidden: sizes of the encoder's hidden layers, which the decoder mirrors.
         latents: number of latent variables.
-        missing: why cells are missing: "random" (given what was observed), or "self-masking".
+        missing: why cells are missing: "random" (given what was observed), "self-masking",
+            "linear" or "nonlinear", as `elbax.ModelConfig` has them.
         epochs: passes over the data.
         batch_size: rows per minibatch; of fewer rows all.
         learning_rate: Adam's at the start; 0.002 if None.
@@ -134,17 +135,15 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
 
     def _in_units(self, values: np.ndarray) -> Any:
         """What a model gives, by the columns of `fit`; NaN where a column was left out."""
-        found = {
-            column.name: to_user(_whole(values[:, place], column), column)
-            for place, column in enumerate(self.schema_.columns)
-        }
+        found = in_units(values, self.schema_)
         nothing = np.full(len(values), np.nan)
         columns = {name: found.get(name, nothing) for name in self._names}
         return columns if self._is_mixed else stacked(columns)
 
     def _latents(self):
         """Shapes of the latents of one row, and the tree that they are in."""
-        z = jax.eval_shape(self._model.generative.sample_prior, jax.random.key(0))
+        inference, row = self._model.inference, np.zeros(len(self.schema_.columns), np.float32)
+        z = jax.eval_shape(lambda x: inference.mean(inference.encode(x)), row)
         return jax.tree.flatten(z)
 
     def _fitted(self, table) -> None:
@@ -153,11 +152,6 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
     @property
     def _n_features_out(self) -> int:
         return sum(int(np.prod(leaf.shape)) for leaf in self._latents()[0])
-
-
-def _whole(values: np.ndarray, column) -> np.ndarray:
-    """The more probable index of a binary column, of which the mean is a probability."""
-    return np.rint(values) if column.is_category else values
 
 
 def _by_blocks(of, tree: Any) -> Any:

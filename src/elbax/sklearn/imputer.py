@@ -8,6 +8,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from elbax._checks import check_count
 from elbax._errors import InputError
 from elbax.evaluation.imputation import Imputed, impute, multiple_imputations
 from elbax.sklearn.base import TableEstimator
@@ -40,12 +41,16 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         batch_size: see `Density`.
         learning_rate: see `Density`.
         num_samples: K draws of each row, at least 25.
+        num_models: models to train, more than one each on a resample of the rows (a bootstrap).
+            Imputations are then proper, one of each model, and what `transform` fills in is that
+            of the models' mixture.
         random_state: a seed or a generator, of training and of draws.
 
     Attributes:
         indicator_: the `MissingIndicator`, or None.
 
-    References: Mattei & Frellsen 2019 (arXiv 1812.02633), section 3.2.
+    References: Mattei & Frellsen 2019 (arXiv 1812.02633), section 3.2; Little & Rubin 2019,
+        Statistical Analysis with Missing Data, chapter 10, for imputations by bootstrap.
 
     >>> X = np.random.default_rng(0).normal(size=(40, 2))
     >>> X[::3, 1] = np.nan
@@ -76,6 +81,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         batch_size: int = 64,
         learning_rate: float | None = None,
         num_samples: int = 1000,
+        num_models: int = 1,
         random_state: Any = None,
     ):
         self.method = method
@@ -94,6 +100,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.num_samples = num_samples
+        self.num_models = num_models
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None):
@@ -157,21 +164,36 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         }
         return stacked(columns)
 
-    def sample_imputations(self, X: Any, m: int = 5) -> Any:
+    def sample_imputations(self, X: Any, m: int | None = None) -> Any:
         """X with its holes filled m times, each time by a draw of what they may have been.
 
-        The draws are of one model and do not differ by what is unknown of its parameters; for
-        imputations that do, see `elbax.multiple_imputations`.
+        With `num_models` above 1 they are proper, each of a model of its own, and intervals pooled
+        from them (`elbax.pool`) hold what they promise. Those of one model do not differ by what
+        is unknown of its parameters.
+
+        Args:
+            X: rows.
+            m: how many; as many as models if None, and 5 of one model.
 
         Returns:
             `[m, N, columns]`, or m frames like X where that holds texts.
+
+        Raises:
+            ValueError: more than there are models, where there are several.
         """
-        table = self._read(X)
+        table, count = self._read(X), len(self._models)
+        m = (5 if count == 1 else count) if m is None else check_count("m", m)
+        if 1 < count < m:
+            raise InputError(
+                f"expected m <= num_models = {count}, one imputation of each model; got {m}. Fit "
+                "with as many models as imputations."
+            )
+        several = count > 1
         lowest, highest = self._limits()
         found = multiple_imputations(
-            self._model,
+            self._models[:m] if several else self._model,
             under(table, self._shared),
-            m,
+            None if several else m,
             num_samples=self.num_samples,
             min_value=lowest,
             max_value=highest,
@@ -183,7 +205,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     def _imputed(self, table: Table, statistic: str | float) -> Imputed:
         lowest, highest = self._limits()
         return impute(
-            self._model,
+            self._models,
             under(table, self._shared),
             statistic=statistic,
             num_samples=self.num_samples,

@@ -161,7 +161,7 @@ def _run(run: FoundRun) -> dict[str, Any]:
         "epochs": training["epochs"],
         "steps": training["steps"],
         "fleet_seconds": training.get("seconds"),
-        "model": asdict(run.plan.model),
+        "model": asdict(run.plan.model.explicit),
         "train": asdict(run.plan.train),
         "metrics": run.entry["metrics"],
         "active_units": run.entry.get("active_units"),

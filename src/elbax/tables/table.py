@@ -164,7 +164,10 @@ def _fitted(raw: Raw, asked: dict[str, str]) -> Table:
         if asked.get(cells.name) != "ignore":
             empty.append(cells.name)
     if empty:
-        warn(f"{raw.source}: {_names(empty)} without any observed cell; left out of the model.")
+        warn(
+            f"{raw.source}: {_names(empty)} without any observed cell; left out of the model, and "
+            "left empty where holes are filled."
+        )
     schema = Schema(tuple(columns), tuple(ignored))
     return _table(raw, schema, "error")
 
@@ -184,6 +187,9 @@ def _under(raw: Raw, schema: Schema, unseen: str) -> Table:
             f"expected only columns that the model knows in {raw.source}; got {_names(extra)} "
             "too. Leave out what it was not trained on."
         )
+    empty = [c.name for c in schema.columns if there[c.name].missing.all()]
+    if empty:
+        warn(f"{raw.source}: {_names(empty)} without any observed cell; nothing is known there.")
     late = [c.name for c in schema.columns if c.complete and there[c.name].missing.any()]
     if late:
         warn(

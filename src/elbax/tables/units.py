@@ -7,7 +7,7 @@ import numpy as np
 from elbax._errors import DataError
 from elbax.tables.kinds import check_numbers
 from elbax.tables.raw import Cells, place, written
-from elbax.tables.schema import REAL, Column
+from elbax.tables.schema import REAL, Column, Schema
 
 UNSEEN = ("error", "missing")
 
@@ -85,6 +85,23 @@ def to_user(values: np.ndarray, column: Column) -> np.ndarray:
         return np.rint(values)
     numbers = column.center + column.scale * values
     return np.exp(numbers) if column.kind == "log-normal" else numbers
+
+
+def in_units(values: np.ndarray, schema: Schema) -> dict[str, np.ndarray]:
+    """Rows `[N, C]` as a model gives them, drawn or in expectation, by column as a user has them.
+
+    Counts are whole; of a category the likelier name, where a model gives its probability.
+
+    >>> from elbax.tables.schema import Schema
+    >>> schema = Schema((Column("age", "poisson", "int"),))
+    >>> in_units(np.array([[3.2]]), schema)["age"].tolist()
+    [3.0]
+    """
+    columns = enumerate(schema.columns)
+    return {
+        one.name: to_user(np.rint(values[:, i]) if one.is_category else values[:, i], one)
+        for i, one in columns
+    }
 
 
 def _named(values: np.ndarray, column: Column) -> np.ndarray:

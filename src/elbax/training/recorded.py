@@ -120,7 +120,7 @@ def completed(existing: dict[str, Any], config: dict[str, Any]) -> dict[str, Any
     was is not known where it was not recorded; it is then taken to be the same, with a warning.
     """
     existing = json.loads(json.dumps(existing))
-    defaults = {"train": asdict(TrainConfig()), "model": asdict(ModelConfig())}
+    defaults = {"train": asdict(TrainConfig()), "model": asdict(ModelConfig().explicit)}
     for part, values in defaults.items():
         known = existing.get(part)
         if isinstance(known, dict) and "custom" not in known and part in config:

@@ -179,7 +179,7 @@ def model_builder(
 def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict[str, Any]:
     """All that the runs' results depend on, as config.json holds it."""
     if isinstance(model, ModelConfig):
-        description = dataclasses.asdict(model)
+        description = dataclasses.asdict(model.explicit)
         if not model.is_standardized:
             del description["standardize"]  # as in folders from before there was such a thing
         if model.table is None:

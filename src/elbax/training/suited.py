@@ -31,7 +31,17 @@ def suited(model: Any, dataset: Dataset) -> Any:
             "expected the data under the schema of the model to start from; they have another. "
             "Give `elbax.table_of(data, schema=...)`, or on the command line the same file."
         )
+    if model.likelihood not in (ModelConfig().likelihood, "table"):
+        raise refused_likelihood(model.likelihood)
     return model.of_table(dataset.schema)
+
+
+def refused_likelihood(likelihood: str) -> InputError:
+    """Why a table has no likelihood for all of its columns."""
+    return InputError(
+        f"expected no likelihood for a table, whose columns have one each; got '{likelihood}'. "
+        "Leave it out, and say kinds of columns (types) where those decided do not fit."
+    )
 
 
 def _whole_levels(dataset: Dataset) -> int:

@@ -106,6 +106,45 @@ def test_runs_on_resamples_give_proper_imputations_in_one_long_table(setting, ca
     assert raw["visits"].values == "int"
 
 
+def test_samples_have_the_units_and_kinds_of_the_table(setting, capsys):
+    folder, path, runs = setting
+    out = folder / "draws.csv"
+    words = ["sample", str(runs), "--what", "draws", "--num", "50", "--out", str(out)]
+    assert main(words) == 0
+    table = read_table(path, types={"name": "ignore", "visits": "poisson"})
+    drawn = read_table(out, schema=table.schema)
+    assert (len(drawn), drawn.mask.all()) == (50, True)
+    columns = drawn.columns()
+    assert set(columns["sex"]) == {"f", "m"}
+    assert 40 < columns["weight"].mean() < 110  # kilograms, not standard deviations
+    assert {cells.name: cells.values for cells in drawn.raw.columns}["visits"] == "int"
+    means = folder / "prior.parquet"
+    assert main(["sample", str(runs), "--num", "5", "--out", str(means)]) == 0
+    assert set(read_table(means, schema=table.schema).columns()["sex"]) <= {"f", "m"}
+
+
+def test_what_cannot_be_trusted_is_said(setting, capsys):
+    """A column without cells, one that was complete, rows without any, unreliable imputations."""
+    folder, path, runs = setting
+    columns = read_table(path, types={"name": "ignore", "visits": "poisson"}).columns()
+    columns["visits"] = columns["visits"].copy()
+    for row, name in ((4, "height"), (4, "weight"), (4, "sex"), (4, "visits"), (7, "visits")):
+        columns[name][row] = None if name == "sex" else np.nan
+    columns["weight"][:] = np.nan
+    write_columns(holed := folder / "holed.csv", columns, {"visits"})
+    out = folder / "of_holed.csv"
+    words = ["impute", str(holed), "--model", str(runs), "--multiple", "2", "--out", str(out)]
+    assert main([*words, "--k", "25"]) == 0
+    caught = capsys.readouterr()
+    said = " ".join((caught.out + caught.err).split())
+    assert "column 'weight' without any observed cell" in said
+    assert "missing in columns 'height', 'visits', where none was missing" in said
+    assert "1 row without any observed cell, the first row 4" in said
+    assert "model's marginal" in said
+    assert "proper imputations, each of a model of its own" in said
+    assert "rows are unreliable" in said
+
+
 def test_describe_says_what_columns_are(setting, capsys):
     words = ["data", "describe", str(setting[1]), "--types", TYPES]
     assert main(words) == 0
@@ -120,12 +159,21 @@ WRONG = [
     (["score", "{csv}", "--model", "{runs}", "--out", "{out}.txt"], "to end in .csv"),
     (["score", "{other}", "--model", "{runs}", "--out", "{out}.csv"], "'visits' are not there"),
     (["score", "{unseen}", "--model", "{runs}", "--out", "{out}.csv"], "got 'x' in row 1"),
+    (["score", "{infinite}", "--model", "{runs}", "--out", "{out}.csv"], "got inf in row 2"),
+    (["score", "{text}", "--model", "{runs}", "--out", "{out}.csv"], "got 'tall' in row 2"),
+    (["score", "{extra}", "--model", "{runs}", "--out", "{out}.csv"], "got column 'age' too"),
+    (["score", "{twice}", "--model", "{runs}", "--out", "{out}.csv"], "'sex' is there twice"),
+    (["score", "{nothing}", "--model", "{runs}", "--out", "{out}.csv"], "are missing"),
+    (["impute", "{constant}", "--out", "{out}.csv"], "'height' to vary"),
     (["impute", "{csv}", "--out", "{csv}"], "is there"),
     (["impute", "{csv}", "--types", "a=real", "--out", "{out}.csv"], "got 'a'"),
     (["impute", "{csv}", "--model", "{runs}", "--types", "a=real", "--out", "{out}.csv"], "both"),
     (["train", "--data", "{csv}", "--types", "name"], "name=kind"),
     (["train", "--data", "{csv}", "--types", TYPES, "--binarise", "fixed"], "no binarise"),
     (["train", "--data", "digits", "--types", "a=real"], "no types"),
+    (["train", "--data", "{csv}", "--types", TYPES, "--likelihood", "bernoulli"], "no likelihood"),
+    (["sample", "{runs}", "--what", "draws", "--out", "{out}.npy"], "of a table"),
+    (["sample", "{runs}", "--what", "draws", "--out", "{out}.jpg"], "to end in .png"),
 ]
 
 
@@ -134,10 +182,23 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(setting, words, sentence
     _, path, runs = setting
     columns = read_table(path, types={"name": "ignore", "visits": "poisson"}).columns()
     unseen = dict(columns, sex=np.array(["f", "x", *columns["sex"][2:]], dtype=object))
-    for name, table in (("other", {"height": columns["height"]}), ("unseen", unseen)):
+    heights, count = columns["height"], len(columns["height"])
+    tables = {
+        "other": {"height": heights},
+        "unseen": unseen,
+        "infinite": dict(columns, height=np.where(np.arange(count) == 2, np.inf, heights)),
+        "text": dict(columns, height=np.array([1.5, 1.7, "tall", *heights[3:]], dtype=str)),
+        "extra": dict(columns, age=heights),
+        "nothing": {name: np.full(count, np.nan) for name in columns},
+        "constant": {"height": np.ones(count), "weight": heights},
+    }
+    for name, table in tables.items():
         write_columns(tmp_path / f"{name}.csv", table)
+    lines = path.read_text().splitlines()
+    twice = "\n".join(f"{line},{line.split(',')[3]}" for line in lines)
+    (tmp_path / "twice.csv").write_text(twice + "\n")
     places = {"csv": path, "runs": runs, "out": tmp_path / "new"}
-    places |= {name: tmp_path / f"{name}.csv" for name in ("other", "unseen")}
+    places |= {name: tmp_path / f"{name}.csv" for name in (*tables, "twice")}
     assert main([word.format(**places) for word in words]) == 2
     caught = capsys.readouterr()
     assert sentence in caught.err

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from elbax._errors import DataError, ElbaxWarning
+from elbax.data.load import load_data
 from elbax.data.own import read_own
 
 RNG = np.random.default_rng(0)
@@ -86,6 +87,17 @@ def test_what_whole_numbers_are_taken_for_is_said_where_it_is_a_guess(
 ):
     with pytest.warns(ElbaxWarning, match=message):
         assert read_own(write(tmp_path, array)).levels == levels
+
+
+@pytest.mark.filterwarnings("ignore:.*a table of real numbers")
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+@pytest.mark.parametrize("split", [False, True])
+def test_whole_numbers_with_two_axes_are_never_images(tmp_path, dtype, split):
+    ages = (np.arange(120).reshape(20, 6) * 2).astype(dtype)
+    data = read_own(write(tmp_path, {"train": ages, "test": ages} if split else ages))
+    assert (data.levels, data.binarise, data.train.dtype) == (1, "none", np.float32)
+    with pytest.raises(DataError, match=r"expected train of .*, to binarise, in"):
+        load_data(str(data.source), binarise="threshold")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Several layers, continuous and discrete: sizes, densities against loops, ancestral draws."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -151,3 +153,41 @@ def test_wrong_configs_are_refused_with_a_sentence(name):
     config, message = WRONG[name]
     with pytest.raises(InputError, match=message):
         elbax.hierarchical((4,), config, key=KEY)
+
+
+def test_scales_between_normal_layers_are_bounded_or_softplus():
+    """Exponentials where tanh bounds what they read; never of latents that have no limit."""
+    of = elbax.ModelConfig
+    usual = {
+        "exp": [of(), of(activation="relu"), PRESETS["two-layer"], PRESETS["sbn-2"]],
+        "softplus": [
+            of(latents=(8, 4)),
+            of(latents=(8, 4), hidden_above=(16,), activation="relu"),
+        ],
+    }
+    for scale, configs in usual.items():
+        for config in configs:
+            assert config.positive == config.explicit.scale == scale
+    config = of(hidden=(4,), latents=(3, 2))
+    model = elbax.hierarchical((4,), config, key=KEY)
+    heads = (*model.inference.encoders, model.generative.decoders[1])
+    assert {head.positive for head in heads} == {"softplus"}
+    assert elbax.config_of(model)[0] == config
+    asked = dataclasses.replace(config, scale="exp")
+    assert elbax.config_of(elbax.hierarchical((4,), asked, key=KEY))[0] == asked
+
+
+@pytest.mark.statistical
+def test_two_layers_joined_by_a_linear_map_learn_a_gaussian():
+    """With exponential scales this diverges within the first epochs; log p is known exactly."""
+    rng = np.random.default_rng(0)
+    map_, noise = rng.normal(size=(2, 5)), 0.5 * rng.normal(size=(500, 5))
+    x = (rng.normal(size=(500, 2)) @ map_ + noise).astype(np.float32)
+    normal = scipy.stats.multivariate_normal(cov=map_.T @ map_ + 0.25 * np.eye(5))
+    config = elbax.ModelConfig(hidden=(16,), latents=(4, 2), likelihood="gaussian")
+    training = elbax.TrainConfig(epochs=30, batch_size=50, learning_rate=0.01)
+    found = elbax.fit("iwae(k=5)", x, model=config, config=training)
+    assert found.status == ("ok",)
+    log_w = np.asarray(elbax.log_weights(found.models[0], x, 100, key=KEY), np.float64)
+    log_p_hat = np.logaddexp.reduce(log_w, axis=0) - np.log(100)
+    assert -0.2 < np.mean(normal.logpdf(x) - log_p_hat) < 0.3

@@ -14,7 +14,8 @@ from elbax._errors import InputError
 from elbax.distributions import DiagonalNormal
 from elbax.models import Generative, Inference, Model
 from elbax.models.cells import Row
-from elbax.models.missing import SelfMasking, mechanism_of
+from elbax.models.mechanisms import mechanism_of
+from elbax.models.missing import SelfMasking
 from elbax.tables.raw import Cells, Raw
 from elbax.tables.schema import Column, Schema
 from elbax.tables.table import Table, table_of
@@ -127,10 +128,10 @@ def test_the_conditional_mean_of_a_cell_that_masked_itself():
 
 def test_a_known_sign_is_kept_and_gradients_are_finite_far_out():
     for kind, sign in (("self-masking-above", 1), ("self-masking-below", -1)):
-        masking = mechanism_of(kind, SCHEMA)
+        masking = mechanism_of(kind, SCHEMA, jax.random.key(0))
         moved = eqx.tree_at(lambda m: m.raw, masking, jnp.array([-0.3, 0.0, 0.3, 0.9]))
         assert (sign * moved.slope > 0).all()
-    assert mechanism_of("random", SCHEMA) is None
+    assert mechanism_of("random", SCHEMA, jax.random.key(0)) is None
     masking = SelfMasking(jnp.full(1, 0.5), jnp.zeros(1), 0, "self-masking")
 
     def total(loc):

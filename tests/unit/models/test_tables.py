@@ -207,6 +207,13 @@ def test_dreg_of_many_samples_is_unbiased_under_a_mask():
     assert np.abs(found[0].mean(axis=0) / error).max() > 6  # there is something to be biased
 
 
+def test_a_likelihood_for_all_columns_is_refused():
+    table = table_of({"a": [1.5, 2.5, 3.25], "b": [2.5, 1.5, 0.5]})
+    config = elbax.ModelConfig(hidden=(4,), latents=1, likelihood="gaussian")
+    with pytest.raises(InputError, match="no likelihood for a table"):
+        elbax.fit("vae(m=1)", table, model=config)
+
+
 def small(latent="normal", latents=2, **fields):
     config = elbax.ModelConfig(
         hidden=(4,), latents=latents, latent=latent, hidden_above=(4,), **fields

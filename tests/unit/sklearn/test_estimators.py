@@ -1,5 +1,6 @@
 """Estimators against integrals on a grid, and in the hands of scikit-learn."""
 
+import copy
 import io
 import pickle
 import subprocess
@@ -116,6 +117,29 @@ def test_imputations_vary_as_the_cells_do(X, imputer):
     assert abs((z**2).mean() - 1) < 0.1  # filled by means it would be near 0
 
 
+@pytest.mark.statistical
+def test_several_models_fill_in_their_mixture_and_impute_properly(X):
+    imputer = Imputer(num_models=2, **TINY).fit(X)
+    imputer = pickle.loads(pickle.dumps(imputer))
+    alone = []
+    for model in imputer._models:
+        one = copy.copy(imputer)
+        one._models = (model,)
+        alone.append(on_a_grid(one, X)[1:])
+    means, sds = (np.stack(parts) for parts in zip(*alone, strict=True))
+    holes = np.isnan(X)
+    assert np.abs(means[0] - means[1])[holes].max() > 1e-3  # of resamples of their own
+    spread = np.sqrt((sds**2).mean(axis=0) + means.var(axis=0))
+    np.testing.assert_allclose(imputer.conditional_std(X)[holes], spread[holes], rtol=0.2)
+    error = np.abs(imputer.transform(X) - means.mean(axis=0))[holes] / spread[holes]
+    assert error.max() < 0.2
+    drawn = imputer.sample_imputations(X)
+    assert drawn.shape == (2, *X.shape)
+    with pytest.raises(ValueError, match="m <= num_models = 2"):
+        imputer.sample_imputations(X, 3)
+    assert clone(imputer).num_models == 2
+
+
 def test_fits_of_equal_shapes_share_their_programs(X, monkeypatch, density):
     compilations = []
 
@@ -143,8 +167,9 @@ def test_a_pickle_holds_configuration_and_safetensors_alone(X, density):
     assert {room for room, _ in asked} <= {"elbax", "numpy", "copyreg", "builtins"}
     assert (again.score_samples(X) == density.score_samples(X)).all()
     state = density.__getstate__()
-    assert isinstance(state["_model"], bytes)
-    state["_model"] = state["_model"][:-4] + b"\0\0\0\1"
+    [content] = state["_models"]
+    assert isinstance(content, bytes)
+    state["_models"] = [content[:-4] + b"\0\0\0\1"]
     with pytest.raises(elbax.CheckpointError, match="do not match its sha256"):
         Density.__new__(Density).__setstate__(state)
 

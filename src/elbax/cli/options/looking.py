@@ -42,7 +42,7 @@ class Evaluate(OwnModelOptions, LookedAtOptions, ProcessOptions, DeviceOptions, 
 
 @dataclass(frozen=True)
 class Sample(OwnModelOptions, LookedAtOptions, OutputOptions):
-    """Look at what a trained run has learned: images as a PNG, or an .npy array.
+    """Look at what a trained run has learned: images as a PNG, an .npy array, rows as a table.
 
     Example: elbax sample runs/iwae --what posterior --out posterior.png
     """
@@ -67,7 +67,8 @@ class Sample(OwnModelOptions, LookedAtOptions, OutputOptions):
     seed: int = 0
     """Seed of the draws and of the test data's binarisation."""
     out: Annotated[str, tyro.conf.arg(metavar="FILE")] = "samples.png"
-    """File to write: .png for images, .npy for the arrays."""
+    """File to write: .png for images, .npy for the arrays; of a table .csv, .tsv or .parquet, rows
+    in its own units, counts whole and categories by name."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,19 @@ from elbax.sinks.known import names_in
 MaybeData = Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")]
 MaybeFolder = Annotated[str | None, tyro.conf.arg(metavar="FOLDER")]
 Likelihood = Literal["bernoulli", "discretised-logistic", "continuous-bernoulli", "gaussian"]
-Missing = Literal["random", "self-masking", "self-masking-above", "self-masking-below"]
+Missing = Annotated[
+    Literal[
+        "random",
+        "self-masking",
+        "self-masking-above",
+        "self-masking-below",
+        "linear",
+        "linear-above",
+        "linear-below",
+        "nonlinear",
+    ],
+    tyro.conf.arg(metavar="WHY"),
+]
 MaybeFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
 
 AUTO = "auto"  # a scheduler says which processes there are
@@ -204,17 +216,20 @@ class ModelOptions(Checked):
     without a path, such as vimco."""
     categories: int = 10
     """Categories of a categorical latent."""
-    likelihood: Likelihood = "bernoulli"
+    likelihood: Likelihood | None = None
     """Distribution of the data given the latents: of 0/1 values bernoulli, of images in grey levels
     or in colour discretised-logistic (in bits per dimension too), of intensities in [0, 1]
-    continuous-bernoulli, of any real data gaussian."""
-    scale: Literal["exp", "softplus"] = "exp"
-    """How a standard deviation is made positive."""
+    continuous-bernoulli, of any real data gaussian; none given takes the preset's, bernoulli. The
+    columns of a table have one each, by their kinds."""
+    scale: Literal["exp", "softplus"] | None = None
+    """How a standard deviation is made positive; none given takes exp, but softplus where normal
+    layers read each other by a linear map or an activation other than tanh."""
     scale_floor: float = PRESETS["reference"].scale_floor
     """Smallest standard deviation."""
     missing: Missing = "random"
-    """Why cells of a table are missing: at random given what was observed, or by their own value,
-    where it may be known that large or small ones go missing."""
+    """Why cells of a table are missing: random given what was observed, by their own value
+    (self-masking), or by the whole row (linear, nonlinear); -above or -below after self-masking or
+    linear where it is known that large or small values go missing."""
     initialization: Literal["glorot", "fan-in"] = "glorot"
     """Where the fully connected layers start: glorot, or fan-in as in PyTorch."""
     output_bias: bool = True

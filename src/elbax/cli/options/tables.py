@@ -97,8 +97,8 @@ class Impute(CellOptions, OutputOptions):
     """Kinds of columns: real (gaussian, student), binary, categorical, count (poisson,
     negative-binomial), positive (log-normal), ignore or auto, which decides by the cells."""
     model: MaybeFolder = None
-    """Folder that `elbax train` wrote, in place of training: its first run, or all of its runs
-    where they were trained with --bootstrap and are as many as imputations."""
+    """Folder that `elbax train` wrote, in place of training: its first run, or one run for each
+    imputation where they were trained with --bootstrap and are that many or more."""
     statistic: str = "mean"
     """What fills a hole once: mean, median, mode or a quantile such as 0.9; a category is the most
     probable one."""
@@ -111,7 +111,9 @@ class Impute(CellOptions, OutputOptions):
     method: str = "iwae(k=20, gradient=dreg)"
     """Method that models are trained by."""
     missing: Missing = "random"
-    """Why cells are missing: at random given what was observed, or by their own value."""
+    """Why cells are missing: random given what was observed, by their own value (self-masking), or
+    by the whole row (linear, nonlinear); -above or -below after self-masking or linear where it is
+    known that large or small values go missing."""
     epochs: int = 200
     """Passes over the table."""
     k: int = 1000
