@@ -17,6 +17,7 @@ from .data.dataset import Dataset
 from .data.load import load_data
 from .evaluation.annealing import Annealed, Sandwich, ais, bdmc
 from .evaluation.calibration import Calibration, calibration
+from .evaluation.held_out import HeldOutCells, held_out_cells
 from .evaluation.imputation import Imputations, Imputed, impute, multiple_imputations
 from .evaluation.likelihood import Evaluation, compare, evaluate
 from .evaluation.pooling import Pooled, pool
@@ -62,6 +63,7 @@ __all__ = [
     "ElbaxError",
     "ElbaxWarning",
     "Evaluation",
+    "HeldOutCells",
     "Imputations",
     "Imputed",
     "InputError",
@@ -95,6 +97,7 @@ __all__ = [
     "evaluate_runs",
     "fit",
     "gaussian_toy",
+    "held_out_cells",
     "hierarchical",
     "impute",
     "iwae",

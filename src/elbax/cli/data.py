@@ -1,7 +1,17 @@
 """`elbax data`: list, info, fetch, describe. Static text waits neither for JAX nor for SciPy."""
 
+from typing import TYPE_CHECKING
+
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome, hanging
+
+if TYPE_CHECKING:
+    from elbax.tables.raw import Cells
+    from elbax.tables.table import Table
+
+_NAME = 24  # columns of a terminal for a name
+_FEW = 20  # cells, up to which nothing is said of how many differ
+_MOSTLY = 0.9  # of the cells differ: they may name rows
 
 
 def data_list(options: o.DataList) -> Outcome:
@@ -71,11 +81,51 @@ def data_describe(options: o.DataDescribe) -> Outcome:
         for column, share in zip(table.schema.columns, shares, strict=True)
     ]
     content = {"rows": len(table), "columns": columns, "ignored": list(table.schema.ignored)}
-    width = max(len(one["name"]) for one in columns)
+    width = min(_NAME, max(len(one["name"]) for one in columns))
+    kinds = max(len(one["kind"]) for one in columns)
     lines = [
-        hanging(f"{one['name']:{width}}  {one['kind']:17}  {one['missing']:4.0%}  ", one["why"])
+        hanging(
+            f"{_cut(one['name'], width):{width}}  {one['kind']:{kinds}}  "
+            f"{_share(one['missing']):>4}  ",
+            one["why"],
+        )
         for one in columns
     ]
-    lines += [f"{name:{width}}  ignored" for name in table.schema.ignored]
+    lines += [f"{_cut(name, width):{width}}  ignored" for name in table.schema.ignored]
     head = f"{len(table)} rows; kind of each column, share of its cells missing, and why:"
-    return Outcome(content, "\n".join([head, *lines]))
+    return Outcome(content, "\n".join([head, *lines, *_advice(table)]))
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
+
+
+def _share(missing: float) -> str:
+    """In per cent; what is not 0 does not look like it."""
+    return "<1%" if 0 < missing < 0.005 else f"{missing:.0%}"
+
+
+def _advice(table: "Table") -> list[str]:
+    """What to look at before training: numbers that may name rows, and how to say otherwise."""
+    cells = {one.name: one for one in table.raw.columns}
+    names = [
+        column.name
+        for column in table.schema.columns
+        if column.values == "int" and not column.is_category and _are_names(cells[column.name])
+    ]
+    found = [
+        hanging(
+            "", f"{name}: nearly every cell is different, as numbers that name rows are; if so, "
+            f"--types {name}=ignore."
+        )
+        for name in names
+    ]  # fmt: skip
+    said = "Where a kind is wrong: --types NAME=KIND,.. here and in elbax train."
+    return ["", *found, said]
+
+
+def _are_names(cells: "Cells") -> bool:
+    """Whether whole numbers differ in nearly every row."""
+    assert cells.numbers is not None
+    seen = cells.numbers[~cells.missing]
+    return len(seen) > _FEW and len(set(seen.tolist())) > _MOSTLY * len(seen)

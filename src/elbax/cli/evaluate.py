@@ -17,11 +17,13 @@ from elbax.cli.outcome import Outcome, cut, filled
 from elbax.cli.progress import Reporter
 from elbax.data.dataset import Dataset
 from elbax.evaluation.likelihood import PairedDifference, compare, evaluate
+from elbax.exhibits import TableExhibit
 from elbax.runs.calibration import calibration_study, calibration_table
 from elbax.runs.comparison import PerDatum, answer, comparison
 from elbax.runs.evaluate import evaluate_runs
+from elbax.runs.held_out_exhibits import held_out_of
 from elbax.runs.load import Runs, are_own
-from elbax.runs.read import per_datum_or_none
+from elbax.runs.read import per_datum_or_none, read
 from elbax.runs.trust import Checks, trust_table
 
 _NAME = 44  # columns of a run's name beside its numbers
@@ -108,7 +110,7 @@ def evaluated(
     with reporter.during("drawing the report"):
         page = write_report(runs.path)
     per_datum = per_datum_or_none(runs.path, results)
-    text = f"{found_text(results, per_datum)}\n\n{words}\n\nReport: {page}"
+    text = f"{found_text(results, per_datum)}{_cells_text(runs)}\n\n{words}\n\nReport: {page}"
     return Outcome({"page": str(page), "results": results}, text)
 
 
@@ -120,6 +122,15 @@ def found_text(results: dict[str, Any], per_datum: PerDatum | None) -> str:
     if (trust := trust_table(results)) is not None:
         parts.append(tables.to_text(trust))
     return "\n\n".join(parts)
+
+
+def _cells_text(runs: Runs) -> str:
+    """What was found of held-out cells of a table, as a table."""
+    from elbax.report import tables
+
+    found = held_out_of({runs.path.name: read(runs.path)})
+    shown = [one for one in found if isinstance(one, TableExhibit)]
+    return "".join(f"\n\n{tables.to_text(one)}" for one in shown)
 
 
 def _units(runs: Runs, dataset: Dataset, options: o.Evaluate, reporter: Reporter) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a page shows, as data: tables, lines, dots, histograms and images, in chapters.
+"""What a page shows, as data: tables, lines, dots, histograms, points and images, in chapters.
 
 The rooms that find something say it in exhibits; the report draws them and knows nothing else. The
 JSON beside a page is the exhibit itself.
@@ -14,6 +14,7 @@ from elbax.exhibits.kinds import (
     Line,
     LinesExhibit,
     Panel,
+    PointsExhibit,
     TableExhibit,
     plus_minus,
     slug,
@@ -30,6 +31,7 @@ __all__ = [
     "Line",
     "LinesExhibit",
     "Panel",
+    "PointsExhibit",
     "Section",
     "TableExhibit",
     "exhibit_of",

@@ -1,4 +1,4 @@
-"""The kinds of exhibits: tables, lines, dots, histograms and images, as data."""
+"""The kinds of exhibits: tables, lines, dots, histograms, points and images, as data."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -94,6 +94,7 @@ class LinesExhibit(Exhibit):
         log_y: whether the other is.
         ticks: where the axis is labelled; anywhere if empty.
         floor: values of y, one for each tick, below which all is noise.
+        equals: whether both axes are of one thing, with a dashed line where they are equal.
     """
 
     x: str
@@ -104,6 +105,7 @@ class LinesExhibit(Exhibit):
     log_y: bool = False
     ticks: Sequence[int | float] = ()
     floor: Sequence[int | float] = ()
+    equals: bool = False
     kind: ClassVar[str] = "lines"
 
     @property
@@ -158,13 +160,16 @@ class HistogramExhibit(Exhibit):
 
     A panel is `{"title", "edges", "lines"}`, perhaps with a "mark" on the axis and a "band" of
     heights, its low and its high end; a line is `{"label", "heights"}`, one height for each bin.
-    Ticks of a `log` axis are powers of ten of the edges, which are logarithms to base 10.
+    Bins that are no intervals, such as categories, have "names". Ticks of a `log` axis are powers
+    of ten of the edges, which are logarithms to base 10. With `filled` the first line of a panel
+    is an area, which the others are held against.
     """
 
     x: str
     y: str
     panels: Sequence[Line]
     log: bool = False
+    filled: bool = False
     kind: ClassVar[str] = "histogram"
 
     @property
@@ -180,6 +185,39 @@ class HistogramExhibit(Exhibit):
                 raise ValueError(f"a histogram of '{self.name}' without {shape[0]} heights")
             if panel.get("band") is not None and len(panel["band"]) != 2:
                 raise ValueError(f"a band of '{self.name}' that is not from low to high")
+            if len(panel.get("names") or panel["edges"][1:]) != shape[0]:
+                raise ValueError(f"a histogram of '{self.name}' without {shape[0]} names")
+
+
+@dataclass(frozen=True)
+class PointsExhibit(Exhibit):
+    """Panels of points, such as two columns of a table against each other.
+
+    A panel is `{"title", "x", "y", "across", "up"}`: its title, the names of its axes, and where
+    its points are. Panels side by side share their axes, and those above each other their color.
+
+    Attributes:
+        panels: row by row.
+        columns: how many stand side by side.
+    """
+
+    panels: Sequence[Line]
+    columns: int
+    kind: ClassVar[str] = "points"
+
+    @property
+    def spoken(self) -> str:
+        """The titles of its panels."""
+        told = [f"{panel['y']} against {panel['x']}, {panel['title']}" for panel in self.panels]
+        return f"Panels: {'; '.join(told)}."
+
+    def check(self) -> None:
+        """Every point has two places."""
+        if self.columns < 1:
+            raise ValueError(f"panels of '{self.name}' in {self.columns} columns")
+        for panel in self.panels:
+            if np.asarray(panel["across"], float).shape != np.asarray(panel["up"], float).shape:
+                raise ValueError(f"points of '{self.name}' with one place alone")
 
 
 @dataclass(frozen=True)

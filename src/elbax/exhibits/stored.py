@@ -14,6 +14,7 @@ from elbax.exhibits.kinds import (
     ImagesExhibit,
     LinesExhibit,
     Panel,
+    PointsExhibit,
     TableExhibit,
 )
 
@@ -58,6 +59,7 @@ class _Lines(_Told):
     log_y: NotRequired[bool]
     ticks: NotRequired[list[float]]
     floor: NotRequired[list[float]]
+    equals: NotRequired[bool]
 
 
 class _Row(TypedDict):
@@ -83,6 +85,7 @@ class _Histogram(TypedDict):
     lines: list[_Heights]
     mark: NotRequired[float | None]
     band: NotRequired[list[float] | None]
+    names: NotRequired[list[str]]
 
 
 class _Histograms(_Told):
@@ -90,6 +93,20 @@ class _Histograms(_Told):
     y: str
     panels: list[_Histogram]
     log: bool
+    filled: NotRequired[bool]
+
+
+class _Place(TypedDict):
+    title: str
+    x: str
+    y: str
+    across: list[float]
+    up: list[float]
+
+
+class _Points(_Told):
+    panels: list[_Place]
+    columns: int
 
 
 class _Picture(TypedDict):
@@ -107,6 +124,7 @@ _KINDS: dict[str, tuple[type[Exhibit], Any]] = {
     "lines": (LinesExhibit, _Lines),
     "dots": (DotsExhibit, _Dots),
     "histogram": (HistogramExhibit, _Histograms),
+    "points": (PointsExhibit, _Points),
     "images": (ImagesExhibit, _Pictures),
 }
 

@@ -22,6 +22,8 @@ from elbax.models.missing import NORMAL, Given
 from elbax.tables.schema import KINDS, Schema
 from elbax.tables.units import log_jacobian
 
+_STIRLING = 10.0  # from which on two terms of the series are exact in float32
+
 
 class _Kind(NamedTuple):
     """What cells of one kind can do; parameters `[n, p]` and cells `[n]`, n columns of the kind."""
@@ -50,10 +52,27 @@ def _poisson_log_prob(p: Array, u: Array) -> Array:
 def _negative_binomial_log_prob(p: Array, u: Array) -> Array:
     """With mean exp(p0) and exp(p1) failures: variance mean + mean^2 / exp(p1)."""
     log_mean, log_size = p[:, 0], p[:, 1]
-    size, both = jnp.exp(log_size), jnp.logaddexp(log_mean, log_size)
-    gamma = jax.scipy.special.gammaln
-    ways = gamma(u + size) - gamma(size) - gamma(u + 1)
-    return ways + size * (log_size - both) + u * (log_mean - both)
+    size, ratio = jnp.exp(log_size), log_mean - log_size
+    # Of log(size / (mean + size)) and log(mean / (mean + size)); a difference of two logarithms
+    # would lose what size multiplies.
+    fails, succeeds = -jax.nn.softplus(ratio), -jax.nn.softplus(-ratio)
+    ways = _log_gamma_ratio(size, log_size, u) - jax.scipy.special.gammaln(u + 1)
+    return ways + size * fails + u * succeeds
+
+
+def _log_gamma_ratio(size: Array, log_size: Array, u: Array) -> Array:
+    """Log Gamma(size + u) - log Gamma(size), by Stirling's series where both are large.
+
+    Counts that vary no more than a Poisson's drive the size to infinity, where in float32 the two
+    differ by less than either is rounded.
+    """
+    is_large = size > _STIRLING
+    small, large = jnp.where(is_large, 1, size), jnp.where(is_large, size, _STIRLING)
+    direct = jax.scipy.special.gammaln(small + u) - jax.scipy.special.gammaln(small)
+    log_large = jnp.where(is_large, log_size, math.log(_STIRLING))
+    series = (large + u - 0.5) * jnp.log1p(u / large) + u * log_large - u
+    series += (1 / (large + u) - 1 / large) / 12
+    return jnp.where(is_large, series, direct)
 
 
 def _categorical_log_prob(p: Array, u: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Exhibits drawn: lines, dots, histograms and images.
+"""Exhibits drawn: lines and dots here, panels of histograms, points and images beside.
 
 Drawn on `Figure` objects, so that no global state of pyplot is touched and no display is needed.
 """
@@ -19,7 +19,9 @@ from elbax.exhibits import (
     ImagesExhibit,
     Line,
     LinesExhibit,
+    PointsExhibit,
 )
+from elbax.report.panels import histograms, points
 from elbax.report.pictures import pictures
 from elbax.report.style import INK, STYLES, WIDTH, face, legend, style
 from elbax.report.tables import cut
@@ -49,7 +51,9 @@ def figure_of(exhibit: Exhibit) -> Figure:
         if isinstance(exhibit, DotsExhibit):
             return _dots(exhibit)
         if isinstance(exhibit, HistogramExhibit):
-            return _histograms(exhibit)
+            return histograms(exhibit)
+        if isinstance(exhibit, PointsExhibit):
+            return points(exhibit)
         if isinstance(exhibit, ImagesExhibit):
             return pictures(exhibit.panels)
     raise InputError(f"nothing to draw: '{exhibit.title}' holds no lines, rows or panels.")
@@ -87,6 +91,9 @@ def _lines(exhibit: LinesExhibit) -> Figure:
         )  # fmt: skip
     _scale_x(axes, exhibit)
     _scale_y(axes, exhibit)
+    if exhibit.equals:
+        axes.axline((0, 0), slope=1, color=INK, lw=0.8, ls=(0, (4, 3)))
+        axes.set_ylim(*axes.set_xlim(*_both_limits(exhibit)))
     for place, line in enumerate(exhibit.lines):
         _mark(axes, line, place)
     axes.set_xlabel(exhibit.x)
@@ -153,6 +160,14 @@ def _scale_x(axes: Axes, exhibit: LinesExhibit) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+def _both_limits(exhibit: LinesExhibit) -> tuple[float, float]:
+    """Where all lines are, across and up."""
+    found = [v for line in exhibit.lines for v in (*line["x"], *line["y"]) if v is not None]
+    low, high = min(found, default=0.0), max(found, default=1.0)
+    room = 0.06 * (high - low) or 0.5
+    return low - room, high + room
+
+
 def _scale_y(axes: Axes, exhibit: LinesExhibit) -> None:
     values = [v for line in exhibit.lines for v in line["y"] if v is not None and math.isfinite(v)]
     if exhibit.log_y:
@@ -162,7 +177,7 @@ def _scale_y(axes: Axes, exhibit: LinesExhibit) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0.6 * min(positive, default=1), 1.6 * max(positive, default=1))
-    elif not exhibit.log_x and not all(line.get("points") for line in exhibit.lines):
+    elif not (exhibit.log_x or exhibit.equals or all(line.get("points") for line in exhibit.lines)):
         _fit_late(axes, exhibit.lines)
 
 
@@ -207,40 +222,4 @@ def _dots(exhibit: DotsExhibit) -> Figure:
         for line in figure.legends[0].get_lines():
             line.set_linestyle("none")
         figure.set_figheight(height)
-    return figure
-
-
-def _histograms(exhibit: HistogramExhibit) -> Figure:
-    panels = exhibit.panels
-    columns = 1 if len(panels) < 4 else 2
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(WIDTH, 0.6 + 1.35 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False, sharex=exhibit.log).flat
-    for panel in panels:
-        axes = next(places)
-        for place, line in enumerate(panel["lines"]):
-            color, dashes, _ = STYLES[place % len(STYLES)]
-            alone = len(panel["lines"]) == 1
-            axes.stairs(
-                line["heights"], panel["edges"], color=color, ls="-" if alone else dashes,
-                lw=1.2, fill=alone, alpha=0.75 if alone else 1,
-            )  # fmt: skip
-        if panel.get("band") is not None:
-            axes.axhspan(*panel["band"], color="#7f7f7f", alpha=0.25, lw=0)
-        if panel.get("mark") is not None:
-            axes.axvline(panel["mark"], color=INK, lw=0.9, ls=(0, (4, 3)))
-        axes.set_title(cut(panel["title"], 30 if columns == 2 else 60), fontsize=8)
-        axes.yaxis.set_major_locator(MaxNLocator(3))
-        if exhibit.log:
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda power, _: f"{10.0**power:g}"))
-    for axes in places:
-        axes.set_axis_off()
-    figure.supxlabel(exhibit.x, fontsize=9)
-    figure.supylabel(exhibit.y, fontsize=9)
-    labels = [line["label"] for line in panels[0]["lines"]]
-    if any(labels):
-        height = figure.get_figheight()
-        legend(figure, labels, markers=False)
-        figure.set_figheight(height + 0.25)
     return figure

@@ -106,8 +106,10 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def legend(figure: Figure, labels: Sequence[str], *, markers: bool = True) -> None:
-    """The names below the drawing, in as many columns as they leave room for."""
+def legend(
+    figure: Figure, labels: Sequence[str], *, markers: bool = True, above: bool = False
+) -> None:
+    """The names below or above the drawing, in as many columns as they leave room for."""
     names = [cut(label, 34) for label in labels]
     lines = []
     for place in range(len(names)):
@@ -116,7 +118,8 @@ def legend(figure: Figure, labels: Sequence[str], *, markers: bool = True) -> No
         lines.append(Line2D([], [], color=color, ls=line, marker=drawn, mfc=face(place)))
     columns = max(1, min(4, 52 // (max(map(len, names)) + 8)))
     figure.set_figheight(2.9 + 0.2 * math.ceil(len(names) / columns))
-    drawn = figure.legend(lines, [""] * len(lines), loc="outside lower center", ncols=columns)
+    where = "outside upper center" if above else "outside lower center"
+    drawn = figure.legend(lines, [""] * len(lines), loc=where, ncols=columns)
     for text, name in zip(drawn.get_texts(), names, strict=True):
         text.set_text(name)  # set afterwards: a name that begins with "_" would be dropped
 

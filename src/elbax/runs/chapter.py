@@ -24,7 +24,9 @@ from elbax.exhibits import (
 from elbax.models.config import ModelConfig
 from elbax.runs import comparison, curves, metrics
 from elbax.runs.calibration import calibration_figure, calibration_table
+from elbax.runs.columns_exhibits import is_table, table_sections
 from elbax.runs.groups import Method, by_method, number
+from elbax.runs.held_out_exhibits import held_out_of
 from elbax.runs.read import RunResults, read
 from elbax.runs.snr_exhibits import exhibits_of, slopes
 from elbax.runs.trust import trust_table
@@ -55,7 +57,7 @@ def chapter_of(run_results: RunResults, name: str) -> Chapter:
         title=name if name == data else f"{name}: {data}",
         answer=comparison.answer(content, run_results.per_datum),
         lead=[],
-        summary=_summary(content),
+        summary=_summary(run_results),
         sections=[
             Section("comparison", "Comparison", [table]),
             *_figures(run_results),
@@ -85,6 +87,8 @@ def together(named: Mapping[str, RunResults]) -> Chapter:
         answer = comparison.answer(*all_of_them)
         table = comparison.comparison(*all_of_them)
         sections.insert(0, Section("comparison", "Comparison", [table]))
+    if cells := held_out_of(named):
+        sections.insert(len(sections) - 1, Section("held-out-cells", "Held-out cells", cells))
     return Chapter("together", "Together", answer, [], [], sections)
 
 
@@ -127,6 +131,8 @@ def _figures(run_results: RunResults) -> Iterator[Section]:
     content = run_results.results
     lines = [curves.learning_curves(run_results), curves.bounds_by_k(content)]
     shown = [exhibit for exhibit in lines if exhibit.lines]
+    if is_table(run_results):
+        yield from table_sections(run_results)
     if (table := trust_table(content)) is not None:
         yield Section("trust", "How far log p-hat can be trusted", [table])
     gaps = curves.gaps(content)
@@ -249,6 +255,8 @@ def _glossary(content: dict[str, Any]) -> TableExhibit:
 def _settings(run_results: RunResults) -> TableExhibit:
     told_elsewhere = ("runs", "format")
     config = {k: value for k, value in run_results.config.items() if k not in told_elsewhere}
+    if is_table(run_results):  # its columns are a table of their own
+        config["model"] = {k: value for k, value in config["model"].items() if k != "table"}
     return settings("The settings of every run here", list(flat(config)))
 
 
@@ -314,15 +322,16 @@ def _epochs(training: dict[str, Any]) -> str | None:
     return str(done) if of is None or done >= of else f"{done} of {of}"
 
 
-def _summary(content: dict[str, Any]) -> list[tuple[str, str]]:
+def _summary(run_results: RunResults) -> list[tuple[str, str]]:
+    content, of_table = run_results.results, is_table(run_results)
     data, runs = content["dataset"], content["runs"]
     shape = " \N{MULTIPLICATION SIGN} ".join(map(str, data.get("event_shape") or []))
     ended = Counter(run["status"] for run in runs if run["status"] != "ok")
     facts = {
         "training data": data.get("num_train"),
         "test data": data.get("num_test"),
-        "shape of a datum": shape or None,
-        "binarization": data.get("binarise"),
+        "columns" if of_table else "shape of a datum": shape or None,
+        "binarization": None if of_table else data.get("binarise"),
         "methods": len(by_method(content)),
         "runs": ", ".join([str(len(runs)), *(f"{n} {status}" for status, n in ended.items())]),
         "epochs": _epochs(content["training"]),

@@ -18,10 +18,13 @@ from elbax.evaluation.likelihood import Estimate, Evaluation, evaluate, sample_c
 from elbax.evaluation.posterior import prior_samples, reconstructions
 from elbax.evaluation.units import active_units
 from elbax.models.interface import Model
+from elbax.runs.columns import can_be_shown, columns_study
+from elbax.runs.groups import by_method
 from elbax.runs.load import Runs, load_data_of
 from elbax.runs.results import setting_of, setting_stamp, write_arrays, write_results
 from elbax.runs.trust import Checks, Found, checked_run, earlier
 from elbax.spelling import label
+from elbax.tables.table import Table
 from elbax.training.environment import environment
 from elbax.training.recorded import read_account
 from elbax.training.suited import as_dataset
@@ -32,7 +35,7 @@ _OF_BOUNDS = 0.1  # of the time of a run that is checked, about
 
 def evaluate_runs(
     runs: Runs,
-    dataset: Dataset | np.ndarray | None = None,
+    dataset: Dataset | Table | np.ndarray | None = None,
     *,
     ks: Sequence[int] = (1, 64, 5000),
     num_data: int | None = None,
@@ -46,7 +49,9 @@ def evaluate_runs(
 
     results.json has the means, per_datum.npz every bound of every datum (`bounds [R, K, N]`,
     `finite [R, K, N]`, `ess [R, N]`, `khat [R, N]`; of images `ssim [R, N]`; of checks
-    `ais [R, N]`, `bdmc_upper [R, M]` and others), images.npz pictures.
+    `ais [R, N]`, `bdmc_upper [R, M]` and others), images.npz pictures; of a table columns.json
+    has, of one run of each method, samples beside data, column by column, and what is imputed for
+    cells that were hidden.
     The first two are also kept under a name of their own for every setting (`ks`, `num_data`,
     `seed`), such as results-k1-64-n360-seed0.json. Each says its setting and the hash of the
     checkpoint it is of.
@@ -54,7 +59,7 @@ def evaluate_runs(
 
     Args:
         runs: from `load_runs`.
-        dataset: the data they were trained on, or an array of such; loaded if omitted.
+        dataset: the data they were trained on, an array or a table of such; loaded if omitted.
         ks: sample counts; the largest gives log p-hat.
         num_data: how many test data, from the first; all if omitted.
         seed: of the binarisation and of the samples.
@@ -118,7 +123,10 @@ def evaluate_runs(
     }
     if not write:
         return results
-    if are_images(dataset.event_shape):
+    if can_be_shown(runs, dataset):
+        shown = [method.shown for method in by_method(results)]
+        columns_study(runs, shown, dataset, x, setting, progress=progress)
+    elif are_images(dataset.event_shape):
         shown = dataset.intensities("test")[:_NUM_SHOWN]
         _write_images(runs.path / "images.npz", shown, [one.pictures for one in parts], setting)
     write_results(runs.path, setting, results, _arrays(parts))

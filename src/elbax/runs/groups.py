@@ -1,13 +1,14 @@
 """Runs grouped by method, and means over them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from elbax.evaluation.reliability import can_tell, khat_threshold
+from elbax.exhibits import NONE
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,41 @@ def spread(values: Sequence[Any]) -> Spread:
     mean = float(np.mean(known)) if known else None
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
     return Spread(mean, sd, len(known))
+
+
+def in_parts(
+    name: str, title: str, panels: list[dict[str, Any]], size: int = 6, each: int = 1
+) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Panels as many at a time as a phone can show, with a name and a title for each figure.
+
+    Args:
+        name: of the exhibit.
+        title: likewise.
+        panels: all of them.
+        size: how many in one figure.
+        each: how many panels make one thing that the title counts.
+
+    >>> [(name, title, len(part)) for name, title, part in in_parts("a", "A", [{}] * 8)]
+    [('a-1', 'A, 1 to 6 of 8', 6), ('a-2', 'A, 7 to 8 of 8', 2)]
+    """
+    many = len(panels) > size
+    for start in range(0, len(panels), size):
+        part = panels[start : start + size]
+        first, last = start // each + 1, (start + len(part)) // each
+        counted = f"{title}, {first} to {last} of {len(panels) // each}"
+        yield f"{name}-{start // size + 1}" if many else name, counted if many else title, part
+
+
+def plain(value: float | None, decimals: int | None = None, sign: str = "") -> str:
+    """A number as people write it: three digits, or so many decimals.
+
+    >>> plain(0.12345), plain(20.0), plain(54321.5), plain(0.5, 2, "+"), plain(None)
+    ('0.123', '20.0', '54322', '+0.50', '-')
+    """
+    if value is None:
+        return NONE
+    if decimals is not None:
+        return f"{value:{sign}.{decimals}f}"
+    if 999.5 <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:#.3g}".removesuffix(".") if value else "0"

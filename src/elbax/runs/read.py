@@ -18,6 +18,7 @@ from elbax._reading import (
     read_npz,
 )
 from elbax.evaluation.images import are_images
+from elbax.runs.columns_file import read_columns
 from elbax.runs.results import setting_stamp
 from elbax.runs.schemas import CalibrationFile, Results, Snr, Units
 from elbax.spelling import label
@@ -49,6 +50,7 @@ class RunResults:
         snr: `snr.json`, which `elbax snr` writes; None where it was not measured.
         units: `units.json`, which `elbax evaluate --active-units` writes; None likewise.
         calibration: `calibration.json`, which `elbax evaluate --calibration` writes; likewise.
+        columns: `columns.json`, of runs on a table; likewise.
     """
 
     results: dict[str, Any]
@@ -59,6 +61,7 @@ class RunResults:
     snr: dict[str, Any] | None = None
     units: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
+    columns: dict[str, Any] | None = None
 
 
 def read(run_dir: str | Path) -> RunResults:
@@ -90,6 +93,7 @@ def read(run_dir: str | Path) -> RunResults:
         calibration=measured(
             folder / "calibration.json", CalibrationFile, "elbax evaluate --calibration"
         ),
+        columns=read_columns(folder, results["evaluation"]),
     )
 
 
@@ -277,14 +281,15 @@ def read_per_datum(folder: Path, results: dict[str, Any]) -> dict[str, np.ndarra
     """The arrays of per_datum.npz, if they belong to a folder's results.
 
     Returns:
-        `bounds [R, K, N]`, `finite [R, N]` (of all bounds of a datum), `ess [R, N]`, `ssim [R, N]`.
+        `bounds [R, K, N]`, `finite [R, N]` (of all bounds of a datum), and of `[R, N]` each `ess`,
+        `khat` and `ssim`.
 
     Raises:
         InputError: they cannot be read, or are of another evaluation.
     """
     path, cure = folder / "per_datum.npz", f"run `elbax evaluate {folder}` again"
     try:
-        known = ("bounds", "finite", "ess", "ssim")
+        known = ("bounds", "finite", "ess", "khat", "ssim")
         arrays = {name: array for name, array in read_npz(path).items() if name in known}
     except (OSError, UnreadableError) as error:
         raise InputError(f"cannot read '{path}' ({error}); {cure}.") from None

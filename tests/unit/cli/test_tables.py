@@ -149,10 +149,22 @@ def test_describe_says_what_columns_are(setting, capsys):
     words = ["data", "describe", str(setting[1]), "--types", TYPES]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert "height  gaussian             0%  numbers that are not whole" in printed
+    assert "height  gaussian    0%  numbers that are not whole" in printed
+    assert "--types NAME=KIND" in printed
     assert "name    ignored" in printed
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["columns"][2]["categories"] == ["f", "m"]
+
+
+def test_describe_says_what_may_only_name_rows(tmp_path, capsys):
+    lines = [f"{100_000 + 7 * i},{i % 5 + 0.5},{'' if i == 3 else i % 2}" for i in range(300)]
+    (tmp_path / "data.csv").write_text("\n".join(["case,dose,sick", *lines]) + "\n")
+    assert main(["data", "describe", str(tmp_path / "data.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "case: nearly every cell is different" in printed
+    assert "dose: nearly" not in printed
+    assert "<1%" in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 WRONG = [

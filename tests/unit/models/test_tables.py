@@ -13,6 +13,7 @@ import scipy.stats
 import elbax
 from elbax._errors import InputError
 from elbax.models import Observed
+from elbax.models.cells import _negative_binomial_log_prob
 from elbax.models.outputs import first_outputs, num_outputs, row_of
 from elbax.models.tables import num_inputs
 from elbax.tables.schema import KINDS, Column, Schema, schema_from
@@ -288,3 +289,19 @@ def test_what_is_no_model_of_a_table_is_refused(config, shape, sentence):
 def test_an_array_is_no_table():
     with pytest.raises(InputError, match="expected a table for this model"):
         elbax.fit("vae(m=1)", np.zeros((20, 8)), model=small())
+
+
+@pytest.mark.parametrize("log_size", [-3.0, 0.0, 2.2, 2.4, 5.0, 10.0, 15.0, 20.0])
+def test_a_negative_binomial_holds_up_to_its_poisson_limit(log_size):
+    """A size that training drives to infinity once cost hundreds of nats by rounding."""
+    u, log_mean = np.array([0.0, 1.0, 5.0, 9.0, 29.0, 200.0]), np.log(9.0)
+    size = np.exp(log_size)
+    expected = scipy.stats.nbinom.logpmf(u, size, size / (size + 9.0))
+    p = jnp.tile(jnp.array([log_mean, log_size], jnp.float32), (len(u), 1))
+    counts = jnp.asarray(u, jnp.float32)
+    found = _negative_binomial_log_prob(p, counts)
+    np.testing.assert_allclose(found, expected, atol=5e-4)
+    gradient = jax.grad(lambda p: _negative_binomial_log_prob(p, counts).sum())(p)
+    assert np.isfinite(gradient).all()
+    # d/d log mean = (u - mean) size / (size + mean)
+    np.testing.assert_allclose(gradient[:, 0], (u - 9) * size / (size + 9), rtol=1e-3, atol=1e-3)

@@ -11,6 +11,7 @@ from elbax.exhibits import (
     ImagesExhibit,
     LinesExhibit,
     Panel,
+    PointsExhibit,
     TableExhibit,
     exhibit_of,
 )
@@ -33,13 +34,13 @@ def dots_of(names=NAMES):
     return DotsExhibit("d", "Dots", "c", "nats", ["a", "b", "c"], rows)
 
 
-def histogram_of(names=NAMES):
+def histogram_of(names=NAMES, **more):
     panels = [
         {"title": name, "edges": [0, 1, 2], "mark": 0.5, "band": [0.5, 1.5],
          "lines": [{"label": f"K = {k}", "heights": [k, 2]} for k in (1, 10)]}
         for name in names
     ]  # fmt: skip
-    return HistogramExhibit("h", "Histograms", "c", "x", "data", panels, log=True)
+    return HistogramExhibit("h", "Histograms", "c", "x", "data", panels, **({"log": True} | more))
 
 
 def images_of(names=NAMES, columns=2, color=False):
@@ -48,7 +49,22 @@ def images_of(names=NAMES, columns=2, color=False):
     return ImagesExhibit("i", "Images", "c", [Panel(name, drawn, columns) for name in names])
 
 
-ALL = {"lines": lines_of, "dots": dots_of, "histogram": histogram_of, "images": images_of}
+def points_of(names=NAMES):
+    """Panels of no point, one, two and so on, one of them far away."""
+    panels = [
+        {"title": name, "x": name, "y": "b", "across": [1e9, 0.0][:n], "up": [2.0, 3.0][:n]}
+        for n, name in enumerate(names)
+    ]  # fmt: skip
+    return PointsExhibit("p", "Points", "c", panels, 2)
+
+
+ALL = {
+    "lines": lines_of,
+    "dots": dots_of,
+    "histogram": histogram_of,
+    "images": images_of,
+    "points": points_of,
+}
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
@@ -90,6 +106,24 @@ def test_axes_are_as_the_exhibit_says(more):
     assert axes.get_yscale() == ("log" if more.get("log_y") else "linear")
     if "ticks" in more:
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "30"]
+
+
+def test_axes_of_one_thing_have_a_line_where_they_are_equal():
+    axes = figures.figure_of(lines_of(equals=True)).axes[0]
+    assert axes.get_xlim() == axes.get_ylim()
+    assert axes.get_ylim()[1] > 30
+    assert any(line.get_slope() == 1 for line in axes.lines if hasattr(line, "get_slope"))
+
+
+def test_bins_may_have_names_and_the_first_line_an_area():
+    names = ["short", "a long name of a category", "x"]
+    lines = [{"label": label, "heights": [1, 2, 3]} for label in ("data", "A")]
+    panel = {"title": "t", "edges": [-0.5, 0.5, 1.5, 2.5], "names": names, "lines": lines}
+    exhibit = HistogramExhibit("h", "t", "c", "x", "y", [panel], filled=True)
+    axes = figures.figure_of(exhibit).axes[0]
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert (shown[0], shown[2]) == ("short", "x")
+    assert [patch.get_fill() for patch in axes.patches] == [True, False, False]
 
 
 def test_lines_with_bars_and_theory_say_their_values():
@@ -164,6 +198,9 @@ def test_what_an_exhibit_tells_is_read_back(make):
         (dots_of, lambda c: c["rows"][0].update(values=[1.0]), ValueError),
         (histogram_of, lambda c: c["panels"][0].update(edges=[0]), ValueError),
         (histogram_of, lambda c: c["panels"][0].update(band=[0.1]), ValueError),
+        (histogram_of, lambda c: c["panels"][0].update(names=["one"]), ValueError),
+        (points_of, lambda c: c["panels"][0].update(up=[1.0]), ValueError),
+        (points_of, lambda c: c.update(columns=0), ValueError),
         (images_of, lambda c: c["panels"][0].update(columns=0), ValueError),
         (images_of, lambda c: c["panels"][0].update(array="other"), KeyError),
         (lines_of, lambda c: c.update(kind="film"), KeyError),
