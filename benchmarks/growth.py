@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from bench import machine
-from turns import WIDTHS, show, step_products, take_turns
+from turns import WIDTHS, looped_products, show, take_turns
 
 import elbax
 from elbax.training.setup import new_fleet
@@ -47,7 +47,7 @@ def beside_products(k: int, batch: int, hidden: int, rounds: int) -> dict:
     many = max(2, min(40, 2000 // (k * batch * hidden // 200 + 20)))
     return take_turns(
         {
-            "products": (step_products(batch, k, widths=widths), many),
+            "products": (looped_products(batch, k, widths), many),
             "step": (steps_of(k, batch=batch, hidden=hidden), many),
         },
         rounds,

@@ -15,7 +15,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from peers import pythae_steps, torch_steps
-from turns import show, step_products, take_turns
+from turns import looped_products, show, step_products, take_turns
 
 import elbax
 from elbax.training.setup import new_fleet
@@ -56,6 +56,7 @@ def small(samples: int, rounds: int) -> dict:
     """Few samples: all overhead."""
     found = {
         "products": (step_products(BATCH, samples), 20),
+        "products in one loop": (looped_products(BATCH, samples), 20),
         SMALL[samples]: (elbax_steps(SMALL[samples]), 20),
     }
     with contextlib.suppress(ImportError):

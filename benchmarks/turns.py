@@ -46,35 +46,60 @@ def show(title: str, found: dict) -> None:
         print(f"  {name:28}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
 
 
-def step_products(
-    batch: int, samples: int, dtype=jnp.float32, widths: tuple[int, ...] = WIDTHS
+def step_products(batch: int, samples: int, dtype=jnp.float32) -> Callable[[int], None]:
+    """The matrix products of one training step and nothing else; sums are in float32.
+
+    Each step is a call of its own, which writes to fresh memory: with few samples that takes as
+    long as the products do (`looped_products`).
+    """
+    layers = _layers(batch, samples, dtype)
+    step = jax.jit(_products)
+    return repeat(lambda: step(layers))
+
+
+def looped_products(
+    batch: int, samples: int, widths: tuple[int, ...] = WIDTHS
 ) -> Callable[[int], None]:
-    """The matrix products of one training step and nothing else; sums are in float32."""
-    rows = batch * samples
+    """The same in one compiled loop, as training takes its steps."""
+    layers = _layers(batch, samples, jnp.float32, widths)
+
+    @jax.jit
+    def steps(layers, count):
+        def body(_, carry):
+            layers, _ = jax.lax.optimization_barrier(carry)
+            return layers, _products(layers)
+
+        return jax.lax.fori_loop(0, count, body, (layers, _products(layers)))[1]
+
+    return lambda count: jax.block_until_ready(steps(layers, count - 1))
+
+
+def _layers(
+    batch: int, samples: int, dtype, widths: tuple[int, ...] = WIDTHS
+) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+    """Of each layer of a model its input, its weight and its output's cotangent."""
     encoder = [*pairwise(widths), widths[-2:]]  # two heads
     decoder = list(pairwise(widths[::-1]))
-    shapes = [(batch, *one) for one in encoder] + [(rows, *one) for one in decoder]
+    shapes = [(batch, *one) for one in encoder] + [(batch * samples, *one) for one in decoder]
     generator = np.random.default_rng(0)
 
     def noise(*shape):
         return jnp.asarray(0.1 * generator.normal(size=shape), dtype)
 
-    layers = [(noise(n, i), noise(i, o), noise(n, o)) for n, i, o in shapes]
+    return [(noise(n, i), noise(i, o), noise(n, o)) for n, i, o in shapes]
 
+
+def _products(layers) -> list[jax.Array]:
     def dot(a, b, contract):
         dimensions = ((contract[:1], contract[1:]), ((), ()))
         return jax.lax.dot_general(a, b, dimensions, preferred_element_type=jnp.float32)
 
-    @jax.jit
-    def step(layers):
-        out = []
-        for index, (x, weight, cotangent) in enumerate(layers):
-            out += [dot(x, weight, (1, 0)), dot(x, cotangent, (0, 0))]
-            if index:  # the data need no gradient
-                out.append(dot(cotangent, weight, (1, 1)))
-        return out
-
-    return repeat(lambda: step(layers))
+    out = []
+    for index, (x, weight, cotangent) in enumerate(layers):
+        out += [dot(x, weight, (1, 0)), dot(x, cotangent, (0, 0))]
+        if index:  # the data need no gradient
+            out.append(dot(cotangent, weight, (1, 1)))
+    return out
 
 
 def forward_products(rows: int) -> Callable[[int], None]:

@@ -1,7 +1,7 @@
-"""Adam, uphill: Optax's pieces, in an order that lets a compiler update arrays where they lie.
+"""Adam, uphill: Optax's moments, in an order that lets a compiler update arrays where they lie.
 
 `optax.scale_by_adam` in a loop has XLA copy both moments and make each of them twice, once to keep
-and once for the parameters: `benchmarks/LOG.md`, 2026-11-26.
+and once for the parameters, and divides three times for each: `benchmarks/LOG.md`.
 """
 
 import jax
@@ -25,7 +25,8 @@ def adam_step(
 
     A step that is to be taken `again` leaves the moments as they are; its rate must be zero.
 
-    References: Kingma & Ba 2015, Adam: a method for stochastic optimization, algorithm 1.
+    References: Kingma & Ba 2015, Adam: a method for stochastic optimization, algorithm 1, in the
+    order of operations that the end of section 2 gives.
     """
     b1, b2 = config.adam_b1, config.adam_b2
     count = state.count + ~again
@@ -36,10 +37,13 @@ def adam_step(
     moments = optax.tree.where(again, (state.mu, state.nu), moments)
     # Written before the parameters read them.
     mu, nu = jax.lax.optimization_barrier(moments)
-    means = optax.tree.bias_correction(mu, b1, count)
-    squares = optax.tree.bias_correction(nu, b2, count)
+    # Both biases are corrected in the rate and epsilon: divisions of whole arrays are what costs.
+    steps = jnp.maximum(count, 1)  # a first step that is taken again has no moments yet
+    root = jnp.sqrt(1 - b2**steps)
+    numbers = rate * root / (1 - b1**steps), config.adam_eps * root
 
     def moved(p, mean, square):
-        return p + rate * mean / (jnp.sqrt(square) + config.adam_eps)
+        speed, eps = (number.astype(p.dtype) for number in numbers)
+        return p + speed * mean / (jnp.sqrt(square) + eps)
 
-    return optax.ScaleByAdamState(count, mu, nu), jax.tree.map(moved, params, means, squares)
+    return optax.ScaleByAdamState(count, mu, nu), jax.tree.map(moved, params, mu, nu)

@@ -141,7 +141,7 @@ class Program:
         noise = _keys.step_key(state.key, "noise", state.step)
         (value, info), gradients = routed(plan, model, x, noise, dead)
 
-        norm = optax.tree.norm(gradients)
+        norm = _norm(gradients)
         good = (state.status == OK) & jnp.isfinite(value) & jnp.isfinite(norm)
         ascent = self._ascent(gradients, norm, good)
         factor = learning_rate_factor(self.config.schedule, num_steps, state.step)
@@ -205,6 +205,20 @@ class Program:
         if self.config.clip_norm is not None:
             scale = scale * jnp.minimum(1, self.config.clip_norm / jnp.maximum(norm, 1e-30))
         return jax.tree.map(lambda g: jnp.where(good, g * scale, 0), gradients)
+
+
+def _norm(gradients: PyTree) -> Array:
+    """The Euclidean norm of all leaves together.
+
+    Summed over the leading axes first: a compiler may add up a whole array number by number, which
+    takes as long as the largest product (`benchmarks/LOG.md`).
+    """
+
+    def squares(leaf: Array) -> Array:
+        return jnp.sum(leaf**2, axis=tuple(range(leaf.ndim - 1)))
+
+    columns = jax.lax.optimization_barrier(jax.tree.map(squares, gradients))
+    return jnp.sqrt(optax.tree.sum(columns))
 
 
 def _chosen(condition: Array, one: PyTree, other: PyTree) -> PyTree:

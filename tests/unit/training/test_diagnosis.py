@@ -13,7 +13,7 @@ from elbax.distributions import DiagonalNormal
 from elbax.models import AbstractGenerative, AbstractInference, Model
 from elbax.training.diagnosis import cause
 
-from .runs import build, train
+from .runs import all_finite, build, train
 
 PLANTED = 17  # the row with which something is wrong
 
@@ -30,6 +30,8 @@ class Line(AbstractGenerative):
         hit = x[1] > 0
         if self.spoiled == "likelihood":
             return log_p + jnp.where(hit, jnp.inf, 0.0)
+        if self.spoiled == "one bound":  # and, on its way back, the gradient of all
+            return log_p - jnp.sum(self.slope) * jnp.where(hit, jnp.inf, 0.0)
         if self.spoiled == "gradient":  # sqrt(0) is finite, its derivative is not
             return log_p + jnp.sqrt(jnp.sum(self.slope**2) * jnp.where(hit, 0.0, 1.0))
         return log_p
@@ -98,6 +100,13 @@ def test_the_step_is_that_at_which_the_row_came():
     step = list(order).index(PLANTED) // 8 + 1
     assert record["cause"].startswith(f"at step {step} (epoch 1)")
     assert "row 17 " in record["cause"]
+
+
+def test_one_dead_datum_in_the_first_minibatch_ends_no_run():
+    result = train("iwae(k=4)", **planted("one bound"), batch_size=40, epochs=1)
+    assert result.metrics[-1]["status"] == "ok"
+    assert result.metrics[-1]["num_nonfinite"] == 1
+    assert all_finite(result.models[0])
 
 
 def test_a_prior_that_is_no_density_is_named():
