@@ -62,14 +62,15 @@ def filled_cells(
 
     Args:
         schema: of the columns.
-        found: of a block of B rows: `weights [B, K]`, `drawn [B, K, C]`, `means [B, K, C]` and
-            `probabilities` by kind.
+        found: of a block of B rows: `weights [B, K]`, `means [B, K, C]`, `drawn [B, n, C]` with
+            `drawn_weights [B, n]`, and `probabilities` by kind.
         statistic: "mean", "median", "mode" or a quantile.
         quantile: the quantile that this is, if it is one.
         lowest: limits `[C]`.
         highest: limits `[C]`.
     """
     weights = found["weights"].astype(np.float64)
+    of_drawn = found["drawn_weights"].astype(np.float64)
     shape = found["drawn"].shape[0], len(schema.columns)
     values, error, sd = np.empty(shape), np.empty(shape), np.empty(shape)
     for index, column in enumerate(schema.columns):
@@ -83,13 +84,13 @@ def filled_cells(
             continue
         drawn = found["drawn"][:, :, index].astype(np.float64)
         in_units = _numbers(drawn, column)
-        center = (weights * in_units).sum(axis=1)
-        squares = (weights * (in_units - center[:, None]) ** 2).sum(axis=1)
+        center = (of_drawn * in_units).sum(axis=1)
+        squares = (of_drawn * (in_units - center[:, None]) ** 2).sum(axis=1)
         sd[:, index] = np.sqrt(squares)
         if quantile is not None:
-            one, own = _quantiles(weights, drawn, quantile, column)
+            one, own = _quantiles(of_drawn, drawn, quantile, column)
         elif statistic == "mode" and column.is_count:
-            one, own = _mode(weights, drawn)
+            one, own = _mode(of_drawn, drawn)
         else:
             means = found["means"][:, :, index].astype(np.float64)
             one, own = _mean(weights, means, column)

@@ -21,6 +21,7 @@ from elbax.models.interface import Model
 from elbax.tables.table import Table
 
 _MOST_SAMPLES = 2**17  # of a row: its draws are held at once
+_DRAWN = 1000  # cells drawn where only their spread is asked for; Student's t is slow to draw
 STATISTICS = ("mean", "median", "mode")
 
 
@@ -111,7 +112,7 @@ def impute(
 
     The mean is `sum_k w_k E[x_j | z_k] / sum_k w_k`, rounded where a column counts; a quantile is
     that of draws x_jk of p(x_j | z_k) under the same weights. Columns of categories take the most
-    probable one, whatever the statistic.
+    probable one, whatever the statistic. Beside a mean, `sd` is that of at most 1000 draws.
 
     Args:
         model: of tables with this schema; of several, such as a fleet trained on resamples of the
@@ -150,8 +151,9 @@ def impute(
     error, sd = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
     khat = np.full(len(x), np.nan)
     holed = np.flatnonzero(~table.mask.all(axis=1))
+    num_drawn = min(num_samples, _DRAWN) if statistic == "mean" else num_samples
     draws = (
-        draws_of(one, x, words, holed, num_samples, 0, (seed, member))
+        draws_of(one, x, words, holed, num_samples, (0, num_drawn), (seed, member))
         for member, one in enumerate(models)
     )
     for parts in zip(*draws, strict=True):
@@ -220,7 +222,9 @@ def multiple_imputations(
         words = words_of(x, apart=True)
         filled = np.repeat(table.values[None].astype(np.float64), count, axis=0)
         holed = np.flatnonzero(~table.mask.all(axis=1))
-        for rows, found in draws_of(model, x, words, holed, num_samples, count, (seed, member)):
+        for rows, found in draws_of(
+            model, x, words, holed, num_samples, (count, 0), (seed, member)
+        ):
             fresh = clipped(np.moveaxis(found["fresh"].astype(np.float64), 1, 0), lowest, highest)
             filled[:, rows] = np.where(table.mask[rows], filled[:, rows], fresh)
             reliable[rows] &= found["khat"] <= khat_threshold(num_samples)

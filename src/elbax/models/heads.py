@@ -239,7 +239,8 @@ def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
     means = None if not config.output_bias or data_mean is None else np.asarray(data_mean)
     start = jnp.asarray(first_outputs(config.table, means), jnp.zeros(0).dtype)
     mechanism = mechanism_of(config.missing, config.table, keys[2])
-    return TableHead(network, _with_bias(outputs, start), config.table, mechanism)
+    outputs = _with_bias(outputs, start)
+    return TableHead(network, outputs, config.table, mechanism, config.cell_scale)
 
 
 def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> Float[Array, " d"]:

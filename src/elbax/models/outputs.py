@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from elbax.models.cells import Row
+from elbax.models.config import CELL_SCALE
 from elbax.models.mechanisms import AnyMechanism
 from elbax.tables.schema import KINDS, Schema
 
-LEAST_SCALE = 1e-3  # of a column's standard deviation
 LEAST_FREEDOM = 3.0  # degrees of Student's t: the variance is finite
 _MOST_LOG_RATE = 40.0
 _NO_CATEGORY = -1e30  # the log-probability of what pads the categories
@@ -41,7 +41,10 @@ def _widths(schema: Schema, kind: str) -> list[int]:
 
 
 def row_of(
-    outputs: Float[Array, " o"], schema: Schema, mechanism: AnyMechanism | None = None
+    outputs: Float[Array, " o"],
+    schema: Schema,
+    mechanism: AnyMechanism | None = None,
+    cell_scale: float = CELL_SCALE,
 ) -> Row:
     """A decoder's numbers made into the distribution of a row."""
     parameters, start = {}, 0
@@ -49,11 +52,13 @@ def row_of(
         widths = _widths(schema, kind)
         part = outputs[start : start + sum(widths)]
         start += sum(widths)
-        parameters[kind] = _parameters(kind, part, widths, schema)
+        parameters[kind] = _parameters(kind, part, widths, schema, cell_scale)
     return Row(parameters, schema, mechanism)
 
 
-def _parameters(kind: str, part: Array, widths: list[int], schema: Schema) -> Array:
+def _parameters(
+    kind: str, part: Array, widths: list[int], schema: Schema, cell_scale: float
+) -> Array:
     if kind == "categorical":
         return _log_probabilities(part, widths)
     p = part.reshape(len(widths), -1)
@@ -66,7 +71,7 @@ def _parameters(kind: str, part: Array, widths: list[int], schema: Schema) -> Ar
         log_mean = jnp.clip(center + scale * p[:, 0], -_MOST_LOG_RATE, _MOST_LOG_RATE)
         rest = [jnp.clip(p[:, 1], -10, 20)] if kind == "negative-binomial" else []
         return jnp.stack([log_mean, *rest], axis=1)
-    scale = LEAST_SCALE + jax.nn.softplus(p[:, 1])
+    scale = cell_scale + jax.nn.softplus(p[:, 1])
     rest = [LEAST_FREEDOM + jax.nn.softplus(p[:, 2])] if kind == "student" else []
     return jnp.stack([p[:, 0], scale, *rest], axis=1)
 

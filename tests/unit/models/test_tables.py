@@ -124,6 +124,9 @@ def test_scales_and_freedom_have_a_floor():
     assert float(parameters["log-normal"][0, 1]) == pytest.approx(1e-3)
     assert float(parameters["student"][0, 2]) == 3
     assert np.isfinite(row_of(outputs, SCHEMA).log_prob(jnp.asarray(SEEN, jnp.float32)))
+    smoother = row_of(outputs, SCHEMA, cell_scale=0.25).parameters
+    for kind in ("gaussian", "log-normal", "student"):
+        assert float(smoother[kind][0, 1]) == pytest.approx(0.25)
 
 
 def test_a_decoder_starts_at_the_shares_of_the_data():
@@ -250,10 +253,11 @@ def test_layers_and_discrete_latents_learn_from_holes(config, objective):
 
 
 def test_a_model_of_a_table_is_saved_with_its_schema(tmp_path):
-    model = elbax.one_layer((8,), small(), key=jax.random.key(0))
+    model = elbax.one_layer((8,), small(cell_scale=0.25), key=jax.random.key(0))
     elbax.save(model, tmp_path / "m.safetensors")
     again = elbax.load(tmp_path / "m.safetensors")
-    assert elbax.config_of(again)[0].table == SCHEMA
+    config = elbax.config_of(again)[0]
+    assert (config.table, config.cell_scale) == (SCHEMA, 0.25)
     x = np.where(np.arange(8) == 2, np.nan, SEEN)[None].astype(np.float32)
     both = [elbax.log_weights(one, x, 3, key=jax.random.key(1)) for one in (model, again)]
     np.testing.assert_array_equal(*both)
@@ -279,6 +283,7 @@ def test_the_sleep_phase_is_refused():
         (elbax.ModelConfig(table=SCHEMA), (8,), "likelihood='table' with the columns"),
         (small(), (7,), "data of 8 columns"),
         (small(channels=(4,)), (8,), "no channels"),
+        (small(cell_scale=0.0), (8,), r"expected cell_scale in \[0.001, 1\]; got 0.0"),
     ],
 )
 def test_what_is_no_model_of_a_table_is_refused(config, shape, sentence):

@@ -273,6 +273,21 @@ def test_outliers_are_below_the_threshold_and_trimmed_training_leaves_them_out(X
     assert apart[1] > apart[0]  # what it was not trained on is further away
 
 
+def test_a_density_of_repeated_values_does_not_outweigh_what_is_unusual():
+    """Half of all cells are exactly 0 in one column; outliers are far away in the other."""
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(200) < 0.5, 0.0, np.abs(rng.normal(size=200)))
+    X = np.column_stack([column, rng.normal(size=200)])
+    settings = TINY | {"epochs": 200, "num_samples": 100, "most_samples": 100}
+    sharp, smooth = (
+        OutlierDetector(**settings, cell_scale=scale).fit(X).score_samples(X)
+        for scale in (1e-3, 0.2)
+    )
+    at_zero = column == 0
+    gaps = [one[at_zero].mean() - one[~at_zero].mean() for one in (sharp, smooth)]
+    assert gaps[0] > gaps[1] + 0.4  # nats
+
+
 def test_p_values_compare_rows_with_different_holes(X):
     detector = OutlierDetector(**TINY, **TIMES, p_draws=19, contamination=0.05).fit(X)
     found = detector.score_samples(X)
