@@ -131,7 +131,7 @@ STUDY = Study(
     claim="Methods hardly differ in how they reconstruct data they were not trained on, and all "
     "lose likelihood there.",
     presets=presets(
-        30, {"mnist": 3, "omniglot": 6}, {"mnist": 3280, "omniglot": 1000}, paper_seeds=(0,)
+        30, {"mnist": 4, "omniglot": 6}, {"mnist": 3280, "omniglot": 1000}, paper_seeds=(0,)
     ),
     runs=runs,
     conclude=conclude,

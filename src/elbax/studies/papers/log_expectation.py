@@ -107,7 +107,7 @@ def _toy_verdict(exact: np.ndarray, limit: float) -> v.Verdict:
 STUDY = Study(
     *HEADINGS["log-expectation"],
     claim="L_k never falls with k, and tends to log p(x) as k grows.",
-    presets=presets(30, {"mnist": 3}),
+    presets=presets(30, {"mnist": 4}),
     runs=runs,
     conclude=conclude,
 )
