@@ -133,6 +133,7 @@ def impute(
         2013, Monte Carlo theory, chapter 9.2, for the error of a self-normalized mean.
 
     >>> import elbax
+    >>> import jax
     >>> table = elbax.table_of(np.array([[1.0, 2.1], [2.0, np.nan], [3.0, 3.9], [2.5, 3.2]]))
     >>> config = elbax.ModelConfig(hidden=(4,), latents=1).of_table(table.schema)
     >>> model = elbax.one_layer((2,), config, key=jax.random.key(0))
@@ -201,6 +202,7 @@ def multiple_imputations(
         Rubin 2019, Statistical Analysis with Missing Data, chapter 10, for the bootstrap.
 
     >>> import elbax
+    >>> import jax
     >>> table = elbax.table_of(np.array([[1.0, 2.1], [2.0, np.nan], [3.0, 3.9], [2.5, 3.2]]))
     >>> config = elbax.ModelConfig(hidden=(4,), latents=1).of_table(table.schema)
     >>> model = elbax.one_layer((2,), config, key=jax.random.key(0))

@@ -16,6 +16,7 @@ from elbax._errors import CheckpointError, InputError, RunFailedError, StoppedEr
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
+from elbax.models.config import ModelConfig
 from elbax.runs.evaluate import evaluate_runs
 from elbax.runs.load import Runs, load_runs, model_config_of, origin_of
 from elbax.runs.results import find_results, setting_of
@@ -28,6 +29,7 @@ from elbax.training.config import TrainConfig
 from elbax.training.fit import FitResult, fit
 from elbax.training.folder import newest_checkpoint
 from elbax.training.recorded import identity_of, read_config
+from elbax.training.suited import suited
 
 _CHECKPOINT_SECONDS = 10.0  # what an interrupted study may lose
 _WAIT_SECONDS = 1.0  # between two looks at what another process is doing
@@ -195,7 +197,7 @@ class Store:
             config = read_config(folder)
             same = (
                 "custom" not in config["model"]
-                and model_config_of(config) == run.model
+                and model_config_of(config).explicit == self._model(run).explicit
                 and TrainConfig(**config["train"]) == run.train
                 and any(
                     one["method"] == run.method
@@ -208,6 +210,10 @@ class Store:
         except (CheckpointError, KeyError, TypeError):
             return False  # not a folder of ours, or of another version
         return same and self._same_data(config, run) and self._same_origin(config, run)
+
+    def _model(self, run: PlannedRun) -> ModelConfig:
+        """The configuration as training completes it from the data."""
+        return suited(run.model, self.dataset(run.data))
 
     def _same_data(self, config: dict[str, Any], run: PlannedRun) -> bool:
         dataset = self.dataset(run.data)

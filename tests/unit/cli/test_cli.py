@@ -176,7 +176,7 @@ def test_several_folders_make_one_page(reproduced, compared, tmp_path, capsys):
 def test_studies_are_listed_and_planned(tmp_path, capsys):
     assert main(["reproduce", "list", "--json"]) == 0
     names = [study["name"] for study in json.loads(capsys.readouterr().out)["studies"]]
-    assert len(names) == 12
+    assert len(names) == 13
     out = tmp_path / "out"
     assert main(["reproduce", "iwae-table", "--dry-run", "--json", "--out", str(out)]) == 0
     [plan] = json.loads(capsys.readouterr().out)["plans"]

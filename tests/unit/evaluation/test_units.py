@@ -49,7 +49,9 @@ def test_another_threshold_may_be_asked_for(x):
 
 def linear_two_layers(weight1, weight2, scale1, scale2):
     """q(z1|x) = N(x W1, scale1^2), q(z2|z1) = N(z1 W2, scale2^2): E[z2|x] = x W1 W2."""
-    config = elbax.ModelConfig(hidden=(), latents=(3, 2), likelihood="gaussian", standardize=False)
+    config = elbax.ModelConfig(
+        hidden=(), latents=(3, 2), likelihood="gaussian", scale="exp", standardize=False
+    )
     model = hierarchical((5,), config, key=jax.random.key(0))
     first, second = model.inference.encoders
 
