@@ -162,7 +162,7 @@ def _fit(
         where = f"epoch {p.epoch + 1} of {p.epochs}"
         where += f", until {options.run.until}" if options.run.until else ""
         epochs = options.run.until or p.epochs
-        reporter.update(stage, p.step / (p.end or p.num_steps), where, epochs)
+        reporter.update(stage, p.step / p.end, where, epochs)
 
     return train_in(
         folder,

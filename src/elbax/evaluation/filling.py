@@ -41,11 +41,7 @@ def _block(params, x, words, key, static, num_samples: int, sizes: tuple[int, in
 
     def of_row(x: Array, words: Array) -> dict[str, Any]:
         own = row_key(key, words)
-        keys = jax.random.split(jax.random.fold_in(own, 0), num_samples)
-        context = model.inference.encode(x)
-        z = jax.vmap(model.inference.sample, (None, 0))(context, keys)
-        log_p = jax.vmap(model.generative.log_prob, (None, 0))(x, z)
-        log_w = log_p - jax.vmap(model.inference.log_prob, (None, 0))(context, z)
+        z, log_w = weighted_latents(model, x, own, num_samples)
         weights = jax.nn.softmax(log_w)
         found = {"log_w": log_w}
 
@@ -68,6 +64,15 @@ def _block(params, x, words, key, static, num_samples: int, sizes: tuple[int, in
         }
 
     return jax.vmap(of_row)(x, words)
+
+
+def weighted_latents(model: Model, x: Array, own: PRNGKey, num_samples: int) -> tuple[Any, Array]:
+    """K draws of a row's latents by the row's own key, and their log-weights `[K]`."""
+    keys = jax.random.split(jax.random.fold_in(own, 0), num_samples)
+    context = model.inference.encode(x)
+    z = jax.vmap(model.inference.sample, (None, 0))(context, keys)
+    log_p = jax.vmap(model.generative.log_prob, (None, 0))(x, z)
+    return z, log_p - jax.vmap(model.inference.log_prob, (None, 0))(context, z)
 
 
 def _systematic(key: PRNGKey, weights: Float[Array, " k"], count: int) -> Int[Array, " n"]:

@@ -21,6 +21,7 @@ from elbax._errors import InputError
 from elbax._keys import key_of
 from elbax._types import Data
 from elbax.evaluation.contents import blocks_of, row_key, words_of
+from elbax.evaluation.filling import weighted_latents
 from elbax.evaluation.reliability import khat_threshold, pareto_khat, tail_size
 from elbax.models.interface import Model
 from elbax.tables.schema import Schema
@@ -252,11 +253,7 @@ def _block(params, left, truth, words, key, static, num_samples: int) -> dict[st
 
     def of_row(x: Array, truth: Array, words: Array) -> dict[str, Array]:
         own = row_key(key, words)
-        keys = jax.random.split(jax.random.fold_in(own, 0), num_samples)
-        context = model.inference.encode(x)
-        z = jax.vmap(model.inference.sample, (None, 0))(context, keys)
-        log_p = jax.vmap(model.generative.log_prob, (None, 0))(x, z)
-        log_w = log_p - jax.vmap(model.inference.log_prob, (None, 0))(context, z)
+        z, log_w = weighted_latents(model, x, own, num_samples)
         rows = jax.vmap(model.generative.likelihood)(z)
         data_keys = jax.random.split(jax.random.fold_in(own, 1), num_samples)
         drawn = jax.vmap(lambda row, key: row.sample(key))(rows, data_keys)

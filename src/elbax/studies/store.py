@@ -275,7 +275,7 @@ class Store:
                 checkpoint_seconds=_CHECKPOINT_SECONDS,
                 until=run.epochs,
                 **looks(run, dataset),
-                progress=lambda p: told(f"training {folder.name}", p.step / (p.end or p.num_steps)),
+                progress=lambda p: told(f"training {folder.name}", p.step / p.end),
             )
         except FolderInUseError as error:
             return str(error)

@@ -34,8 +34,8 @@ class Progress:
     step: int
     num_steps: int
     seconds: float
-    left: float | None = None
-    end: int | None = None
+    left: float | None
+    end: int
 
 
 class Loop:

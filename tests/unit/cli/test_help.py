@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from elbax.cli.described import options_of
 from elbax.cli.help import page_of
 from elbax.cli.main import main
-from elbax.cli.options import COMMANDS, DATA_COMMANDS
+from elbax.cli.options import COMMANDS, DATA_COMMANDS, shared
+from elbax.models.config import LIKELIHOODS, MISSING
 
 EVERY = {f"elbax {name}": command for name, command in COMMANDS.items()}
 EVERY |= {f"elbax data {name}": command for name, command in DATA_COMMANDS.items()}
@@ -114,3 +116,9 @@ def test_what_needs_no_jax_does_not_wait_for_it():
     assert done.returncode == 0, done.stderr
     assert "\n  data " in done.stdout.split("usage: elbax COMMAND")[1].split("usage:")[0]
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_names_that_options_take_are_those_that_models_know():
+    """The command line cannot make its types from the tuples, which are of no JAX either."""
+    assert get_args(get_args(shared.Missing)[0]) == MISSING
+    assert set(get_args(shared.Likelihood)) == set(LIKELIHOODS) - {"table"}

@@ -47,7 +47,8 @@ def conclude(preset: Preset, found: Found) -> Findings:
     for data in preset.data:
         exhibits.append(_lines(preset, data, found))
         exhibits += [_table(preset, data, start, found) for start in _STARTS]
-        verdicts += [_verdict(preset, data, name, found) for name in report.METHODS]
+        taken = [name for name in report.METHODS if found.of(name, data)]
+        verdicts += [_verdict(preset, data, name, found) for name in taken]
     return Findings(exhibits, verdicts)
 
 
@@ -68,30 +69,35 @@ def _of(found: Found, name: str, data: str, start: str) -> list[FoundRun]:
 
 def _lines(preset: Preset, data: str, found: Found) -> LinesExhibit:
     """Ours as lines, theirs as points."""
-    lines = []
+    lines, ends = [], []
     for name in report.METHODS:
         seen = by_epoch(_of(found, name, data, "fan-in"))
         told = report.published(data, preset.size, name)
-        reached = {end: value for end, value in told.items() if end <= max(seen, default=0)}
+        reached = [end for end in told if end <= max(seen, default=0)]
+        # A mean over a window lies at its middle.
+        middles = [report.three(end, report.windows(data)[end])[1] for end in reached]
         lines.append({"label": name, "x": list(seen), "y": list(seen.values())})
-        points = {"x": list(reached), "y": list(reached.values()), "points": True}
+        points = {"x": middles, "y": [told[end] for end in reached], "points": True}
         lines.append({"label": f"{name}, the report", **points})
+        ends = max(ends, reached, key=len)
     return LinesExhibit(
         f"by-epoch-{data}",
         f"log p-hat by epoch, {data}, {preset.size} model",
         "Lines: elbax from the report's start, with its scale and its epsilon of Adam. Points: "
-        "what the report's authors logged, means over the ends of stages.",
+        "what the report's authors logged, a mean over some epochs in their middle.",
         "epoch",
         "log p-hat, nats per datum",
         [line for line in lines if line["x"]],
         log_x=True,
+        ticks=[2, *ends],
     )
 
 
 def _table(preset: Preset, data: str, start: str, found: Found) -> TableExhibit:
     """Three rows for each method of theirs; of the others one."""
     theirs = start == "fan-in"
-    names = list(report.METHODS) + ([] if theirs else _others())
+    names = [*report.METHODS, *([] if theirs else _others())]
+    names = [name for name in names if _of(found, name, data, start)]
     ours = {name: at_ends(data, _of(found, name, data, start)) for name in names}
     ends = sorted({end for values in ours.values() for end in values if end in report.STAGES})
     rows = []

@@ -114,16 +114,6 @@ def gap_dots(found: Found, labels: Sequence[str]) -> DotsExhibit:
     )
 
 
-def by_epoch(members: Sequence[FoundRun], metric: str = "log_p_hat") -> dict[int, float]:
-    """A metric of metrics.jsonl by epoch, the mean over the runs that finished."""
-    values: dict[int, list[float]] = {}
-    for run in members:
-        for record in run.curve:
-            if run.ok and record.get(metric) is not None:
-                values.setdefault(record["epoch"], []).append(record[metric])
-    return {epoch: float(np.mean(known)) for epoch, known in sorted(values.items())}
-
-
 def curve(runs: Sequence[FoundRun], metric: str, window: int = 1) -> dict:
     """A metric of metrics.jsonl against epochs: rolling mean, and sd over seeds as the band."""
     by_epoch: dict[int, list[float]] = {}
@@ -137,6 +127,12 @@ def curve(runs: Sequence[FoundRun], metric: str, window: int = 1) -> dict:
     spread = [float(np.std(by_epoch[e], ddof=1)) if len(by_epoch[e]) > 1 else 0.0 for e in epochs]
     rolled = [float(means[max(0, i - window + 1) : i + 1].mean()) for i in range(len(means))]
     return {"x": epochs, "y": rolled, "error": spread}
+
+
+def by_epoch(runs: Sequence[FoundRun], metric: str = "log_p_hat") -> dict[int, float]:
+    """The same mean by epoch, where it was measured."""
+    found = curve(runs, metric)
+    return dict(zip(found["x"], found["y"], strict=True))
 
 
 def curves_exhibit(
