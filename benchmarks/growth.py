@@ -41,29 +41,31 @@ def steps_of(k: int, *, batch: int = BATCH, hidden: int = 200, runs: int = 1, ki
     return fleet.advance
 
 
-def beside_products(k: int, batch: int, hidden: int, rounds: int) -> dict:
-    """A step and its products, in turns; small steps many at a time."""
-    widths = (WIDTHS[0], hidden, hidden, WIDTHS[-1])
-    many = max(2, min(40, 2000 // (k * batch * hidden // 200 + 20)))
-    return take_turns(
-        {
-            "products": (looped_products(batch, k, widths), many),
-            "step": (steps_of(k, batch=batch, hidden=hidden), many),
-        },
-        rounds,
-    )
+def beside_products(sizes: dict[int, tuple[int, int, int]], rounds: int) -> dict:
+    """Steps of every size (samples, minibatch, hidden units) and their products, all in turns.
+
+    A machine can be slow for seconds: in turns it is so to one round of all, not to all of one.
+    """
+    contenders, beside = {}, {}
+    for at, (k, batch, hidden) in sizes.items():
+        widths = (WIDTHS[0], hidden, hidden, WIDTHS[-1])
+        many = max(2, min(40, 2000 // (k * batch * hidden // 200 + 20)))  # small steps: many
+        contenders[f"products, {at}"] = (looped_products(batch, k, widths), many)
+        contenders[f"step, {at}"] = (steps_of(k, batch=batch, hidden=hidden), many)
+        beside |= dict.fromkeys((f"products, {at}", f"step, {at}"), f"products, {at}")
+    return take_turns(contenders, rounds, beside)
 
 
 def measure(rounds: int) -> dict:
-    """Every axis: by its value, what take_turns says of a step and of its products."""
+    """Of every axis what take_turns says of its steps."""
     found: dict[str, dict] = {
-        "samples": {k: beside_products(k, BATCH, 200, rounds) for k in SAMPLES},
-        "minibatch": {batch: beside_products(K, batch, 200, rounds) for batch in BATCHES},
-        "hidden units": {size: beside_products(K, BATCH, size, rounds) for size in HIDDEN},
+        "samples": beside_products({k: (k, BATCH, 200) for k in SAMPLES}, rounds),
+        "minibatch": beside_products({batch: (K, batch, 200) for batch in BATCHES}, rounds),
+        "hidden units": beside_products({size: (K, BATCH, size) for size in HIDDEN}, rounds),
     }
     for k in (1, K):
         fleets = {
-            f"{kind}, {runs}": (steps_of(k, runs=runs, kind=kind), max(2, 40 // k))
+            f"{kind}, {runs}": (steps_of(k, runs=runs, kind=kind), max(10, 40 // k))
             for runs in RUNS
             for kind in ("sequential", "vmap")
         }
@@ -75,24 +77,25 @@ def draw(found: dict, path: Path) -> None:
     """One panel for each axis."""
     figure, panels = plt.subplots(1, 5, figsize=(17, 3.4), layout="constrained")
     for panel, (axis, rows) in zip(panels, found.items(), strict=True):
-        if axis.startswith("runs"):
-            for kind in ("sequential", "vmap"):
-                values = [rows[f"{kind}, {runs}"]["ms_min"] / runs for runs in RUNS]
-                panel.plot(RUNS, values, "o-", label=kind)
-            panel.set_ylabel("ms a step and run")
-        else:
-            for name in ("step", "products"):
-                values = [row[name]["ms_min"] for row in rows.values()]
-                panel.plot(list(rows), values, "o-", label=name)
-            panel.set_yscale("log")
-            panel.set_ylabel("ms a step")
+        is_fleet = axis.startswith("runs")
+        names = [name.rpartition(", ") for name in rows]
+        sizes = list(dict.fromkeys(int(size) for _, _, size in names))
+        for kind in dict.fromkeys(kind for kind, _, _ in names):
+            values = [rows[f"{kind}, {size}"]["ms_min"] for size in sizes]
+            each = [value / size for value, size in zip(values, sizes, strict=True)]
+            panel.plot(sizes, each if is_fleet else values, "o-", label=kind)
+        panel.set_yscale("linear" if is_fleet else "log")
+        if is_fleet:
+            panel.set_ylim(bottom=0)
+        panel.set_ylabel("ms a step and run" if is_fleet else "ms a step")
         panel.set_xscale("log")
-        panel.set_xticks(RUNS if axis.startswith("runs") else list(rows))
-        panel.get_xaxis().set_major_formatter(matplotlib.ticker.ScalarFormatter())
+        panel.set_xticks(sizes)
+        for ticks in (panel.xaxis, panel.yaxis):
+            ticks.set_major_formatter(matplotlib.ticker.ScalarFormatter())
         panel.minorticks_off()
         panel.set_xlabel(axis)
         panel.legend(frameon=False)
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
@@ -103,10 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     found = measure(options.rounds)
     for title, rows in found.items():
-        if title.startswith("runs"):
-            show(title, rows)
-        else:
-            show(title, {str(at): row["step"] for at, row in rows.items()})
+        show(title, rows)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
     draw(found, options.figure)

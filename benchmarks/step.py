@@ -29,12 +29,12 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (NUM_DATA, 28, 28)).astype(np.uint8)
 
 
-def elbax_steps(method: str):
+def elbax_steps(method: str, matmul_precision: str = "float32"):
     """A function that takes n steps of a run of its own, through the library's training loop."""
     data = elbax.Dataset(
         name="noise", train=images(), test=images()[:2], levels=255.0, binarise="dynamic"
     )
-    config = elbax.TrainConfig(epochs=1000, batch_size=BATCH)
+    config = elbax.TrainConfig(epochs=1000, batch_size=BATCH, matmul_precision=matmul_precision)
     _, fleet, _ = new_fleet(method, data, config=config)
     return fleet.advance
 
@@ -45,6 +45,7 @@ def large(rounds: int) -> dict:
         "products": (step_products(BATCH, 64), 4),
         "products bfloat16": (step_products(BATCH, 64, jnp.bfloat16), 4),
         **{method: (elbax_steps(method), 4) for method in LARGE},
+        "iwae(k=64) bfloat16": (elbax_steps("iwae(k=64)", "bfloat16"), 4),
     }
     for peer in (torch_steps, pythae_steps):
         with contextlib.suppress(ImportError):

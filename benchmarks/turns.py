@@ -16,8 +16,15 @@ import numpy as np
 WIDTHS = (784, 200, 200, 50)  # of the reference model's encoder; the decoder's are these reversed
 
 
-def take_turns(contenders: dict[str, tuple[Callable[[int], None], int]], rounds: int) -> dict:
-    """Milliseconds a step; contenders are (function of a number of steps, steps a turn)."""
+def take_turns(
+    contenders: dict[str, tuple[Callable[[int], None], int]],
+    rounds: int,
+    beside: dict[str, str] | None = None,
+) -> dict:
+    """Milliseconds a step; contenders are (function of a number of steps, steps a turn).
+
+    Ratios are to the first contender, or to the one that `beside` names.
+    """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for run, _ in contenders.values():
         run(2)  # compiles, and warms the caches
@@ -26,8 +33,8 @@ def take_turns(contenders: dict[str, tuple[Callable[[int], None], int]], rounds:
             begun = time.perf_counter()
             run(steps)
             times[name].append((time.perf_counter() - begun) / steps * 1e3)
-    base = next(iter(times.values()))
-    return {name: _summary(values, base) for name, values in times.items()}
+    beside = beside or dict.fromkeys(times, next(iter(times)))
+    return {name: _summary(values, times[beside[name]]) for name, values in times.items()}
 
 
 def _summary(values: list[float], base: list[float]) -> dict[str, float]:
