@@ -67,7 +67,7 @@ def detector(kind: str, trim: float, options):
             types=dict.fromkeys(range(train.shape[1]), kind),
             hidden=tuple(options.hidden),
             latents=options.latents,
-            cell_scale=options.cell_scale,
+            homoscedastic=not options.heteroscedastic,
             epochs=max(1, options.steps // (len(train) // 64)),
             learning_rate=options.learning_rate,
             num_samples=options.samples,
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, nargs="*", default=[64, 64])
     parser.add_argument("--latents", type=int, default=10)
     parser.add_argument("--k", type=int, default=20)
-    parser.add_argument("--cell-scale", type=float, default=0.2, help="smallest scale of a cell")
+    parser.add_argument("--heteroscedastic", action="store_true", help="scales by the latents")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--samples", type=int, default=1000, help="of a score")
     parser.add_argument("--trim", type=float, default=2.0, help="of the share of outliers; 0: none")

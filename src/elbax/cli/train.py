@@ -253,6 +253,7 @@ def chosen_model(options: o.ModelOptions) -> ModelConfig | str:
         scale=options.scale,
         scale_floor=options.scale_floor,
         missing=options.missing,
+        homoscedastic=options.homoscedastic,
         initialization=options.initialization,
         output_bias=options.output_bias,
         standardize=options.standardize,

@@ -8,7 +8,6 @@ from elbax._checks import check_count, check_real
 from elbax._errors import InputError, unknown
 from elbax.models.config import (
     ACTIVATIONS,
-    CELL_SCALE,
     IN_UNIT,
     INITIALIZATIONS,
     LATENTS,
@@ -94,8 +93,6 @@ def _check_table(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
         return
     if config.channels:
         raise InputError("expected no channels for a table; convolutions are for images.")
-    if not CELL_SCALE <= config.cell_scale <= 1:
-        raise InputError(f"expected cell_scale in [{CELL_SCALE:g}, 1]; got {config.cell_scale}.")
     if event_shape != (len(config.table.columns),):
         raise InputError(
             f"expected data of {len(config.table.columns)} columns, which the table has; got shape "

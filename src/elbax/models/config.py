@@ -26,7 +26,6 @@ MISSING = (
     "linear-below",
     "nonlinear",
 )
-CELL_SCALE = 1e-3  # the least that `ModelConfig.cell_scale` may be
 LATENTS = ("normal", "bernoulli", "categorical")
 # Of intensities in [0, 1], and of any numbers; a table's columns decide theirs.
 IN_UNIT = ("bernoulli", "continuous-bernoulli", "discretised-logistic")
@@ -82,10 +81,10 @@ class ModelConfig:
     data's standard deviation; densities stay in the data's own units."""
     table: Schema | None = None
     """The columns of a table, where the data are one; training puts it here."""
-    cell_scale: float = CELL_SCALE
-    """Smallest scale of a real cell of a table, in standard deviations of its column, added. A
-    larger one keeps the density of values that repeat, such as rounded ones, from rising ever
-    further."""
+    homoscedastic: bool = False
+    """Of a table: give every real column one learned scale (and degrees of freedom), in place of
+    one that depends on the latents. Where the latents decide, rows of values that repeat, such as
+    rounded ones, have a density that rises ever further."""
     missing: str = "random"
     """Why cells of a table are missing: random (given what was observed); by their own value in
     gaussian and log-normal columns, self-masking; or by all of these and all columns without holes,

@@ -113,7 +113,7 @@ def config_from(fields: dict[str, Any]) -> ModelConfig:
             known[name] = schema_from(value)
         elif isinstance(value, list | tuple):
             known[name] = tuple(map(_count, value))
-        elif name in ("scale_floor", "cell_scale"):
+        elif name == "scale_floor":
             known[name] = float(value)
         elif type(value) is type(default[name]):
             known[name] = _count(value) if type(value) is int else value
@@ -191,7 +191,7 @@ def _of_levels(head: Any) -> dict[str, Any]:
 
 def _of_table(head: TableHead) -> dict[str, Any]:
     missing = "random" if head.mechanism is None else head.mechanism.kind
-    return {"table": head.schema, "missing": missing, "cell_scale": float(head.cell_scale)}
+    return {"table": head.schema, "missing": missing, "homoscedastic": head.shapes is not None}
 
 
 def _size(head: NormalHead | BernoulliHead | CategoricalHead) -> int:

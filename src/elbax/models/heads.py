@@ -13,7 +13,7 @@ from elbax._types import PRNGKey
 from elbax.distributions import AbstractDistribution, Bernoulli, Categorical, DiagonalNormal
 from elbax.models.config import ModelConfig
 from elbax.models.mechanisms import mechanism_of
-from elbax.models.outputs import first_outputs, num_outputs
+from elbax.models.outputs import first_outputs, first_shapes, num_outputs
 from elbax.models.pixels import (
     ContinuousBernoulliHead,
     DiscretisedLogisticHead,
@@ -235,12 +235,14 @@ def data_head(
 def _table_head(sizes, config: ModelConfig, keys, data_mean) -> TableHead:
     assert config.table is not None
     network, width = hidden_network(sizes, config, keys[0])
-    outputs = _linear(width, num_outputs(config.table), config, keys[1])
+    alone = config.homoscedastic
+    outputs = _linear(width, num_outputs(config.table, alone), config, keys[1])
     means = None if not config.output_bias or data_mean is None else np.asarray(data_mean)
-    start = jnp.asarray(first_outputs(config.table, means), jnp.zeros(0).dtype)
+    start = jnp.asarray(first_outputs(config.table, means, alone), jnp.zeros(0).dtype)
     mechanism = mechanism_of(config.missing, config.table, keys[2])
     outputs = _with_bias(outputs, start)
-    return TableHead(network, outputs, config.table, mechanism, config.cell_scale)
+    shapes = first_shapes(config.table) if alone else None
+    return TableHead(network, outputs, config.table, mechanism, shapes)
 
 
 def _output_bias(data_mean, likelihood: str, standard: Standard | None) -> Float[Array, " d"]:

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from elbax.models.cells import Row
-from elbax.models.config import CELL_SCALE
 from elbax.models.features import inputs_of, num_values
 from elbax.models.mechanisms import AnyMechanism
 from elbax.models.outputs import row_of
@@ -23,15 +22,16 @@ from elbax.tables.schema import Schema
 class TableHead(eqx.Module):
     """A network's features, then one linear map to the parameters of every column.
 
-    Of a vector `[in]` it makes a `Row` over the columns `[C]`. Real cells have a scale of
-    `cell_scale` standard deviations of their column or more, and degrees of freedom of 3 or more.
+    Of a vector `[in]` it makes a `Row` over the columns `[C]`. Real cells have a scale of 1e-3
+    standard deviations of their column or more, and degrees of freedom of 3 or more.
 
     Args:
         network: a function of one vector to features.
-        outputs: the map of features to `elbax.models.outputs.num_outputs(schema)` numbers.
+        outputs: the map of features to as many numbers as `elbax.models.outputs.num_outputs` says.
         schema: what the columns are.
         mechanism: why cells are missing, where that depends on their values.
-        cell_scale: the smallest scale of a real cell, added.
+        shapes: where scales are no functions of the latents, what they are made of, as
+            `elbax.models.outputs.first_shapes` gives it.
 
     References: Mattei & Frellsen 2019 (arXiv 1812.02633), section 3, for the bound that it serves.
 
@@ -48,11 +48,11 @@ class TableHead(eqx.Module):
     outputs: Linear
     schema: Schema = eqx.field(static=True)
     mechanism: AnyMechanism | None = None
-    cell_scale: float = eqx.field(static=True, default=CELL_SCALE)
+    shapes: tuple[Float[Array, "_ _"], ...] | None = None
 
     def __call__(self, z: Float[Array, " z"]) -> Row:
         """Independent cells given the latents."""
-        return row_of(self.outputs(self.network(z)), self.schema, self.mechanism, self.cell_scale)
+        return row_of(self.outputs(self.network(z)), self.schema, self.mechanism, self.shapes)
 
 
 class Observed(eqx.Module):

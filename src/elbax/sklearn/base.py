@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from elbax._checks import check_count
 from elbax.evaluation.scores import Scores, score
 from elbax.models.build import build
-from elbax.models.config import CELL_SCALE, ModelConfig
+from elbax.models.config import ModelConfig
 from elbax.models.describe import config_of
 from elbax.models.interface import Model
 from elbax.models.saved import load, save
@@ -41,7 +41,6 @@ class TableEstimator(BaseEstimator):
     """
 
     missing_values: Any = np.nan
-    cell_scale: float = CELL_SCALE
     schema_: Schema
     n_features_in_: int
     _shared: Schema
@@ -56,6 +55,7 @@ class TableEstimator(BaseEstimator):
     hidden: tuple[int, ...]
     latents: int | tuple[int, ...]
     missing: str
+    homoscedastic: bool
     epochs: int
     batch_size: int
     learning_rate: float | None
@@ -98,7 +98,7 @@ class TableEstimator(BaseEstimator):
                 tuple(self.hidden),
                 latents=self.latents,
                 missing=self.missing,
-                cell_scale=self.cell_scale,
+                homoscedastic=self.homoscedastic,
             ),
             config=TrainConfig(self.epochs, batch_size, self.learning_rate, bootstrap=count > 1),
             seeds=tuple(range(self._seed, self._seed + count)),

@@ -30,6 +30,8 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
         latents: number of latent variables.
         missing: why cells are missing: "random" (given what was observed), "self-masking",
             "linear" or "nonlinear", as `elbax.ModelConfig` has them.
+        homoscedastic: give every real column one learned scale, in place of one that depends on
+            the latents.
         epochs: passes over the data.
         batch_size: rows per minibatch; of fewer rows all.
         learning_rate: Adam's at the start; 0.002 if None.
@@ -56,6 +58,7 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
         hidden: tuple[int, ...] = (128, 128, 128),
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
+        homoscedastic: bool = False,
         epochs: int = 200,
         batch_size: int = 64,
         learning_rate: float | None = None,
@@ -69,6 +72,7 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
         self.hidden = hidden
         self.latents = latents
         self.missing = missing
+        self.homoscedastic = homoscedastic
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -37,6 +37,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         hidden: see `Density`.
         latents: see `Density`.
         missing: see `Density`.
+        homoscedastic: see `Density`.
         epochs: see `Density`.
         batch_size: see `Density`.
         learning_rate: see `Density`.
@@ -77,6 +78,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         hidden: tuple[int, ...] = (128, 128, 128),
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
+        homoscedastic: bool = False,
         epochs: int = 200,
         batch_size: int = 64,
         learning_rate: float | None = None,
@@ -96,6 +98,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         self.hidden = hidden
         self.latents = latents
         self.missing = missing
+        self.homoscedastic = homoscedastic
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -29,9 +29,9 @@ class OutlierDetector(OutlierMixin, ScoringEstimator):
         hidden: see `Density`.
         latents: see `Density`.
         missing: see `Density`.
-        cell_scale: smallest scale of a real cell, in standard deviations of its column. A density
-            rises without limit at values that repeat (rounded, or cut off at 0), and then says
-            which rows have such values rather than which are unusual.
+        homoscedastic: one learned scale for each real column. Where the scale depends on the
+            latents, a density rises without limit at values that repeat (rounded, or cut off at
+            0), and then says which rows have such values rather than which are unusual.
         epochs: see `Density`; those of every round.
         batch_size: see `Density`.
         learning_rate: see `Density`.
@@ -67,7 +67,7 @@ class OutlierDetector(OutlierMixin, ScoringEstimator):
         hidden: tuple[int, ...] = (128, 128, 128),
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
-        cell_scale: float = 0.2,
+        homoscedastic: bool = True,
         epochs: int = 200,
         batch_size: int = 64,
         learning_rate: float | None = None,
@@ -85,7 +85,7 @@ class OutlierDetector(OutlierMixin, ScoringEstimator):
         self.hidden = hidden
         self.latents = latents
         self.missing = missing
-        self.cell_scale = cell_scale
+        self.homoscedastic = homoscedastic
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate

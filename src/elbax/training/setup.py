@@ -183,7 +183,7 @@ def _identity(runs, named, dataset: Dataset, model, config: TrainConfig) -> dict
         if not model.is_standardized:
             del description["standardize"]  # as in folders from before there was such a thing
         if model.table is None:
-            del description["table"], description["missing"], description["cell_scale"]
+            del description["table"], description["missing"], description["homoscedastic"]
         if model.likelihood != "discretised-logistic":
             del description["levels"]
     else:

@@ -14,7 +14,7 @@ import elbax
 from elbax._errors import InputError
 from elbax.models import Observed
 from elbax.models.cells import _negative_binomial_log_prob
-from elbax.models.outputs import first_outputs, num_outputs, row_of
+from elbax.models.outputs import first_outputs, first_shapes, num_outputs, row_of
 from elbax.models.tables import num_inputs
 from elbax.tables.schema import KINDS, Column, Schema, schema_from
 from elbax.tables.table import table_of
@@ -124,9 +124,6 @@ def test_scales_and_freedom_have_a_floor():
     assert float(parameters["log-normal"][0, 1]) == pytest.approx(1e-3)
     assert float(parameters["student"][0, 2]) == 3
     assert np.isfinite(row_of(outputs, SCHEMA).log_prob(jnp.asarray(SEEN, jnp.float32)))
-    smoother = row_of(outputs, SCHEMA, cell_scale=0.25).parameters
-    for kind in ("gaussian", "log-normal", "student"):
-        assert float(smoother[kind][0, 1]) == pytest.approx(0.25)
 
 
 def test_a_decoder_starts_at_the_shares_of_the_data():
@@ -134,6 +131,26 @@ def test_a_decoder_starts_at_the_shares_of_the_data():
     found = row_of(jnp.asarray(start, jnp.float32), SCHEMA)
     assert float(found.mean()[4]) == pytest.approx(0.2)
     assert float(found.parameters["gaussian"][0, 1]) == pytest.approx(1.001)
+
+
+def test_homoscedastic_scales_are_the_same_for_all_rows():
+    """And learned: the decoder's own numbers of a real column are its location alone."""
+    model = elbax.one_layer((8,), small(homoscedastic=True), key=jax.random.key(0))
+    decoder = model.generative.decoder
+    assert decoder.outputs.bias.size == num_outputs(SCHEMA, homoscedastic=True)
+    rows = jax.vmap(decoder)(jax.random.normal(jax.random.key(1), (5, 2))).parameters
+    for kind in ("gaussian", "log-normal", "student"):
+        assert np.ptp(rows[kind][:, :, 0], axis=0).min() > 0
+        assert np.ptp(rows[kind][:, :, 1:], axis=0).max() == 0
+    x = jnp.asarray(SEEN, jnp.float32)
+    gradient = jax.grad(lambda head: head(jnp.ones(2)).log_prob(x), allow_int=True)(decoder)
+    assert len(gradient.shapes) == 3
+    assert all(np.abs(shape[:, 0]).min() > 0 for shape in gradient.shapes)
+    start = first_outputs(SCHEMA, None), first_outputs(SCHEMA, None, homoscedastic=True)
+    apart = row_of(jnp.asarray(start[0]), SCHEMA)
+    alone = row_of(jnp.asarray(start[1]), SCHEMA, shapes=first_shapes(SCHEMA))
+    for kind, parameters in apart.parameters.items():
+        np.testing.assert_allclose(alone.parameters[kind], parameters, rtol=1e-6)
 
 
 def test_the_encoder_sees_zeros_and_one_mask_for_each_column():
@@ -252,12 +269,13 @@ def test_layers_and_discrete_latents_learn_from_holes(config, objective):
     assert (told.table, shape) == (schema, (5,))
 
 
-def test_a_model_of_a_table_is_saved_with_its_schema(tmp_path):
-    model = elbax.one_layer((8,), small(cell_scale=0.25), key=jax.random.key(0))
+@pytest.mark.parametrize("homoscedastic", [False, True])
+def test_a_model_of_a_table_is_saved_with_its_schema(homoscedastic, tmp_path):
+    model = elbax.one_layer((8,), small(homoscedastic=homoscedastic), key=jax.random.key(0))
     elbax.save(model, tmp_path / "m.safetensors")
     again = elbax.load(tmp_path / "m.safetensors")
     config = elbax.config_of(again)[0]
-    assert (config.table, config.cell_scale) == (SCHEMA, 0.25)
+    assert (config.table, config.homoscedastic) == (SCHEMA, homoscedastic)
     x = np.where(np.arange(8) == 2, np.nan, SEEN)[None].astype(np.float32)
     both = [elbax.log_weights(one, x, 3, key=jax.random.key(1)) for one in (model, again)]
     np.testing.assert_array_equal(*both)
@@ -283,7 +301,6 @@ def test_the_sleep_phase_is_refused():
         (elbax.ModelConfig(table=SCHEMA), (8,), "likelihood='table' with the columns"),
         (small(), (7,), "data of 8 columns"),
         (small(channels=(4,)), (8,), "no channels"),
-        (small(cell_scale=0.0), (8,), r"expected cell_scale in \[0.001, 1\]; got 0.0"),
     ],
 )
 def test_what_is_no_model_of_a_table_is_refused(config, shape, sentence):

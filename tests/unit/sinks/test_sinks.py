@@ -136,7 +136,11 @@ def test_a_sink_that_fails_is_warned_of_once_and_changes_no_bit(where, plain, tm
     assert notes.ended == dict.fromkeys(RUNS, "ok")  # the other heard all
     assert [*map(model_bits, result.models)] == [*map(model_bits, plain.models)]
     assert result.metrics == plain.metrics
-    assert result.num_compilations == 0  # it is the same program
+
+
+def test_runs_with_and_without_a_sink_share_their_program():
+    logged([])
+    assert logged([Notes()]).num_compilations == 0
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])

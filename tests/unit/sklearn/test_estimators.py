@@ -281,8 +281,8 @@ def test_a_density_of_repeated_values_does_not_outweigh_what_is_unusual():
     X = np.column_stack([column, rng.normal(size=200)])
     settings = TINY | {"epochs": 200, "num_samples": 100, "most_samples": 100}
     sharp, smooth = (
-        OutlierDetector(**settings, cell_scale=scale).fit(X).score_samples(X)
-        for scale in (1e-3, 0.2)
+        OutlierDetector(**settings, homoscedastic=alone).fit(X).score_samples(X)
+        for alone in (False, True)
     )
     at_zero = column == 0
     gaps = [one[at_zero].mean() - one[~at_zero].mean() for one in (sharp, smooth)]

@@ -230,6 +230,9 @@ class ModelOptions(Checked):
     """Why cells of a table are missing: random given what was observed, by their own value
     (self-masking), or by the whole row (linear, nonlinear); -above or -below after self-masking or
     linear where it is known that large or small values go missing."""
+    homoscedastic: bool = False
+    """Give every real column of a table one learned scale, in place of one that depends on the
+    latents."""
     initialization: Literal["glorot", "fan-in"] = "glorot"
     """Where the fully connected layers start: glorot, or fan-in as in PyTorch."""
     output_bias: bool = True
