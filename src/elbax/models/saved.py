@@ -74,9 +74,7 @@ def load(path: str | Path, *, model: Model | Callable[[PRNGKey], Model] | None =
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"expected a model file; found none at '{path}'.")
-    header, arrays = read_file(
-        path, "model file", FORMAT, lambda why: _damaged(path, why), lambda h: (h.get("model"),)
-    )
+    header, arrays = read_file(path, "model file", FORMAT, lambda why: _damaged(path, why), _hashed)
     description = header.get("model")
     if not isinstance(description, dict):
         raise CheckpointError(
@@ -87,6 +85,11 @@ def load(path: str | Path, *, model: Model | Callable[[PRNGKey], Model] | None =
     dynamic, static = eqx.partition(template, _is_array_like)
     _check(path, layout(dynamic), arrays, abstract=model is None)
     return eqx.combine(from_named(arrays, dynamic), static)
+
+
+def _hashed(header: dict[str, Any]) -> tuple:
+    """What is hashed beside the arrays: the model, of which a checkpoint's header says nothing."""
+    return (header["model"],) if "model" in header else ()
 
 
 def _template(path: Path, description: dict[str, Any], arrays: Arrays, model) -> Model:

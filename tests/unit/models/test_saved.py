@@ -290,6 +290,16 @@ def test_what_is_no_file_is_refused(tmp_path):
             elbax.load(path)
 
 
+def test_a_checkpoint_of_a_run_is_told_from_a_damaged_model(tmp_path):
+    data = np.asarray(binary_data(20))
+    model = elbax.ModelConfig(hidden=(4,), latents=2)
+    config = elbax.TrainConfig(epochs=1, batch_size=10)
+    elbax.fit("vae(m=1)", data, model=model, config=config, directory=tmp_path / "run")
+    [checkpoint] = (tmp_path / "run" / "checkpoints").iterdir()
+    with pytest.raises(elbax.CheckpointError, match="no model by itself; a checkpoint of a run"):
+        elbax.load(checkpoint)
+
+
 def test_another_model_in_the_place_of_the_saved_one_is_refused(saved):
     _, other = built("floor")
     with pytest.raises(elbax.CheckpointError, match=r"is of another model: it holds .*exp"):
