@@ -1,6 +1,7 @@
 """`elbax score` and `elbax impute`: tables in, tables out."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,20 @@ from elbax.cli import options as o
 from elbax.cli.named import load_own
 from elbax.cli.outcome import Outcome, filled
 from elbax.cli.progress import Reporter
+from elbax.cli.signals import SIGNALS
 from elbax.cli.training import fit_heeding_signals
 from elbax.evaluation.imputation import Imputations, impute, multiple_imputations
 from elbax.evaluation.scores import Scores, score
 from elbax.models.config import PRESETS
 from elbax.models.interface import Model
+from elbax.runs.epochs import MOST, chosen_epochs
 from elbax.runs.load import Runs
 from elbax.spelling import parse
 from elbax.tables.files import arrow, read_table, write_columns
 from elbax.tables.schema import described_lines
 from elbax.tables.table import Table
 from elbax.training.config import TrainConfig
+from elbax.training.fit import FitResult
 from elbax.training.loop import Progress
 
 _ENDINGS = (".csv", ".tsv", ".parquet")
@@ -158,29 +162,37 @@ def _models(options: o.Impute, reporter: Reporter) -> tuple[list[Model], Table]:
         several = resampled and 1 < (options.multiple or 1) <= len(runs.models)
         return list(runs.models[: options.multiple] if several else runs.models[:1]), table
     table = read_table(options.data, header=o.said_yes(options.header), types=options.types)
+    return _trained(options, table, reporter), table
+
+
+def _trained(options: o.Impute, table: Table, reporter: Reporter) -> list[Model]:
+    """A model of the table, or one for each imputation."""
     count = options.multiple or 1
+    method, model = parse(options.method), replace(PRESETS["table"], missing=options.missing)
     config = TrainConfig(
-        epochs=options.epochs,
+        epochs=MOST if options.epochs is None else options.epochs,
         batch_size=min(64, len(table)),
         bootstrap=options.multiple is not None,
     )
-
-    def told(now: Progress) -> None:
-        where = f"epoch {now.epoch + 1} of {now.epochs}"
-        reporter.update(
-            f"training {count} model{'s' * (count > 1)}",
-            now.step / now.num_steps,
-            where,
-            now.epochs,
+    if options.epochs is None:
+        epochs = chosen_epochs(
+            method,
+            table,
+            model=model,
+            config=config,
+            seed=options.seed,
+            train=_train_heeding,
+            progress=_told(reporter, "choosing epochs"),
         )
-
+        reporter.say(f"Epochs: {epochs}, by rows left out of a first training; --epochs overrides.")
+        config = replace(config, epochs=epochs)
     result = fit_heeding_signals(
-        parse(options.method),
+        method,
         table,
-        model=replace(PRESETS["table"], missing=options.missing),
+        model=model,
         config=config,
         seeds=tuple(range(options.seed, options.seed + count)),
-        progress=told,
+        progress=_told(reporter, f"training {count} model{'s' * (count > 1)}"),
     )
     if not result.finished:
         raise KeyboardInterrupt
@@ -189,7 +201,23 @@ def _models(options: o.Impute, reporter: Reporter) -> tuple[list[Model], Table]:
             "a model of the table diverged; look at it with `elbax train --data` and a lower "
             "--learning-rate, then give that folder as --model."
         )
-    return list(result.models), table
+    return list(result.models)
+
+
+def _train_heeding(*arguments: Any, stop: Callable[[], bool], **options: Any) -> FitResult:
+    """`fit`, which its own `stop` ends early and a signal for good."""
+    result = fit_heeding_signals(*arguments, stop=lambda: stop() or SIGNALS.stop(), **options)
+    if SIGNALS.stop():
+        raise KeyboardInterrupt
+    return result
+
+
+def _told(reporter: Reporter, what: str) -> Callable[[Progress], None]:
+    def told(now: Progress) -> None:
+        where = f"epoch {now.epoch + 1} of {now.epochs}"
+        reporter.update(what, now.step / now.num_steps, where, now.epochs)
+
+    return told
 
 
 def _read(options: o.Score | o.Impute, runs: Runs) -> Table:

@@ -147,8 +147,9 @@ class _Sums:
     def add(self, rows: np.ndarray, log_w: np.ndarray) -> None:
         """More weights `[n, k]` of some rows."""
         log_w = log_w.astype(np.float64)
-        self._first[rows] = np.logaddexp(self._first[rows], _log_sum(log_w))
-        self._second[rows] = np.logaddexp(self._second[rows], _log_sum(2 * log_w))
+        with np.errstate(invalid="ignore"):  # of a model that diverged; such rows are not reliable
+            self._first[rows] = np.logaddexp(self._first[rows], _log_sum(log_w))
+            self._second[rows] = np.logaddexp(self._second[rows], _log_sum(2 * log_w))
         both = np.concatenate([self._largest[rows], log_w], axis=1)
         size = self._largest.shape[1]
         kept = -np.partition(-both, size - 1, axis=1)[:, :size] if both.shape[1] > size else both

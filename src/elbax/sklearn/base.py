@@ -21,6 +21,7 @@ from elbax.models.describe import config_of
 from elbax.models.interface import Model
 from elbax.models.saved import load, save
 from elbax.models.weights import arrays_of, with_arrays
+from elbax.runs.epochs import MOST, chosen_epochs
 from elbax.sklearn.reading import cells_of, is_mixed, offsets, shared, types_of, under
 from elbax.tables.raw import Raw
 from elbax.tables.schema import Schema, schema_from
@@ -36,12 +37,14 @@ class TableEstimator(BaseEstimator):
 
     Attributes:
         schema_: what the columns are, by the data of `fit`.
+        epochs_: the epochs of training.
         n_features_in_: how many columns X had in `fit`.
         feature_names_in_: their names, where they had names.
     """
 
     missing_values: Any = np.nan
     schema_: Schema
+    epochs_: int
     n_features_in_: int
     _shared: Schema
     _models: tuple[Model, ...]
@@ -56,7 +59,7 @@ class TableEstimator(BaseEstimator):
     latents: int | tuple[int, ...]
     missing: str
     homoscedastic: bool
-    epochs: int
+    epochs: int | None
     batch_size: int
     learning_rate: float | None
     num_samples: int
@@ -83,24 +86,37 @@ class TableEstimator(BaseEstimator):
         """Train on cells; the table under the schema that they give."""
         table = table_of(raw, types=types)
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.epochs_ = self._epochs(table) if self.epochs is None else self.epochs
         self._train(table)
         return table
+
+    def _config(self, table: Table, epochs: int) -> TrainConfig:
+        batch_size = min(check_count("batch_size", self.batch_size), len(table))
+        count = check_count("num_models", self.num_models)
+        return TrainConfig(epochs, batch_size, self.learning_rate, bootstrap=count > 1)
+
+    def _model_config(self) -> ModelConfig:
+        return ModelConfig(
+            tuple(self.hidden),
+            latents=self.latents,
+            missing=self.missing,
+            homoscedastic=self.homoscedastic,
+        )
+
+    def _epochs(self, table: Table) -> int:
+        seen = under(table, shared(table.schema, self.missing))
+        config, model = self._config(table, MOST), self._model_config()
+        return chosen_epochs(self.method, seen, model=model, config=config, seed=self._seed)
 
     def _train(self, table: Table) -> None:
         self.schema_ = table.schema
         self._shared = shared(table.schema, self.missing)
-        batch_size = min(check_count("batch_size", self.batch_size), len(table))
         count = check_count("num_models", self.num_models)
         result = fit(
             self.method,
             under(table, self._shared),
-            model=ModelConfig(
-                tuple(self.hidden),
-                latents=self.latents,
-                missing=self.missing,
-                homoscedastic=self.homoscedastic,
-            ),
-            config=TrainConfig(self.epochs, batch_size, self.learning_rate, bootstrap=count > 1),
+            model=self._model_config(),
+            config=self._config(table, self.epochs_),
             seeds=tuple(range(self._seed, self._seed + count)),
         )
         self._models = tuple(result.models)

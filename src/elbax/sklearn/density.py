@@ -32,7 +32,8 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
             "linear" or "nonlinear", as `elbax.ModelConfig` has them.
         homoscedastic: give every real column one learned scale, in place of one that depends on
             the latents.
-        epochs: passes over the data.
+        epochs: passes over the data; None takes as many as rows that a first training leaves out
+            can bear, 200 at most.
         batch_size: rows per minibatch; of fewer rows all.
         learning_rate: Adam's at the start; 0.002 if None.
         num_samples: K of a score, at least 25.
@@ -59,7 +60,7 @@ class Density(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, S
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
         homoscedastic: bool = False,
-        epochs: int = 200,
+        epochs: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
         num_samples: int = 1000,

@@ -79,7 +79,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
         homoscedastic: bool = False,
-        epochs: int = 200,
+        epochs: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
         num_samples: int = 1000,

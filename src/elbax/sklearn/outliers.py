@@ -68,7 +68,7 @@ class OutlierDetector(OutlierMixin, ScoringEstimator):
         latents: int | tuple[int, ...] = 10,
         missing: str = "random",
         homoscedastic: bool = True,
-        epochs: int = 200,
+        epochs: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
         num_samples: int = 1000,

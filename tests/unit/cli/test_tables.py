@@ -1,6 +1,7 @@
 """`elbax train`, `score`, `impute` and `data describe` on tables, as their users meet them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_holes_are_filled_once_by_a_model_that_is_trained_for_it(setting, capsys
     assert new[~there].min() >= 50
     assert after.columns()["sex"][3] in ("f", "m")
     assert after.columns()["name"].tolist() == before.columns()["name"].tolist()
+
+
+def test_epochs_are_chosen_by_rows_left_out_where_none_are_given(setting, capsys):
+    folder, path, _ = setting
+    out = folder / "chosen.csv"
+    words = ["impute", str(path), "--types", TYPES, "--out", str(out), "--k", "50"]
+    assert main([*words, "--method", "iwae(k=2)"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    [epochs] = re.findall(r"Epochs: (\d+), by rows left out of a first training", said)
+    assert 1 <= int(epochs) <= 200
+    assert out.is_file()
 
 
 def test_runs_on_resamples_give_proper_imputations_in_one_long_table(setting, capsys):

@@ -155,6 +155,13 @@ def test_fits_of_equal_shapes_share_their_programs(X, monkeypatch, density):
     assert compilations[1] == 0
 
 
+def test_epochs_are_chosen_where_none_are_given(X):
+    found = Density(**TINY | {"epochs": None}, **TIMES).fit(X)
+    assert 4 <= found.epochs_ <= 200
+    again = Density(**TINY | {"epochs": found.epochs_}, **TIMES).fit(X)
+    assert (found.score_samples(X) == again.score_samples(X)).all()
+
+
 def test_a_pickle_holds_configuration_and_safetensors_alone(X, density):
     asked = set()
 

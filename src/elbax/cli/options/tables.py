@@ -114,8 +114,9 @@ class Impute(CellOptions, OutputOptions):
     """Why cells are missing: random given what was observed, by their own value (self-masking), or
     by the whole row (linear, nonlinear); -above or -below after self-masking or linear where it is
     known that large or small values go missing."""
-    epochs: int = 200
-    """Passes over the table."""
+    epochs: int | None = None
+    """Passes over the table; none given takes as many as rows that a first training leaves out can
+    bear, 200 at most."""
     k: int = 1000
     """Samples of every row with holes."""
     seed: int = 0
