@@ -12,7 +12,7 @@ import elbax
 from elbax.models import Generative, Inference, Model
 from elbax.models.cells import Row
 from elbax.models.heads import NormalHead
-from elbax.models.missing import mechanism_of
+from elbax.models.mechanisms import AnyMechanism, mechanism_of
 from elbax.models.tables import Observed, num_inputs
 from elbax.nn import MLP, Linear
 from elbax.tables.schema import Schema
@@ -25,7 +25,7 @@ class Line(eqx.Module):
     bias: jax.Array
     raw_scale: jax.Array
     schema: Schema = eqx.field(static=True)
-    mechanism: eqx.Module | None
+    mechanism: AnyMechanism | None
 
     def __call__(self, z) -> Row:
         loc = self.weight @ z + self.bias
@@ -37,11 +37,11 @@ def model_of(schema: Schema, latents: int, missing: str):
     """A function of a key to a model."""
 
     def build(key) -> Model:
-        size, keys = len(schema.columns), jax.random.split(key, 4)
+        size, keys = len(schema.columns), jax.random.split(key, 5)
         weight = 0.3 * jax.random.normal(keys[0], (size, latents))
-        mechanism = mechanism_of(missing, schema)
+        mechanism = mechanism_of(missing, schema, keys[4])
         line = Line(weight, jnp.zeros(size), jnp.zeros(()), schema, mechanism)
-        heads = (Linear(64, latents, key=one) for one in keys[2:])
+        heads = (Linear(64, latents, key=one) for one in keys[2:4])
         network = MLP([num_inputs(schema), 64], key=keys[1])
         encoder = NormalHead(Observed(network, schema), *heads, "exp", 1e-6)
         return Model(Generative(line, latents, (size,)), Inference(encoder))
