@@ -90,6 +90,9 @@ def _check_table(config: ModelConfig, event_shape: tuple[int, ...]) -> None:
             "`config.of_table(schema)`."
         )
     if config.table is None:
+        if config.missing != "random" or config.homoscedastic:
+            option = "homoscedastic" if config.homoscedastic else f"missing={config.missing!r}"
+            raise InputError(f"expected {option} for a table alone; these data are none.")
         return
     if config.channels:
         raise InputError("expected no channels for a table; convolutions are for images.")

@@ -301,6 +301,8 @@ def test_the_sleep_phase_is_refused():
         (elbax.ModelConfig(table=SCHEMA), (8,), "likelihood='table' with the columns"),
         (small(), (7,), "data of 8 columns"),
         (small(channels=(4,)), (8,), "no channels"),
+        (elbax.ModelConfig(homoscedastic=True), (8,), "homoscedastic for a table alone"),
+        (elbax.ModelConfig(missing="linear"), (8,), "missing='linear' for a table alone"),
     ],
 )
 def test_what_is_no_model_of_a_table_is_refused(config, shape, sentence):
