@@ -15,7 +15,7 @@ from elbax.training.records import Look
 
 MOST = 200  # epochs, where none are asked for
 _FEWEST_ROWS = 20  # of a table that has some to leave out
-_LEFT_OUT = 50  # at least, or a third of a small table
+_LEFT_OUT = 100  # at least, or a third of a small table
 _SAMPLES = 100  # of the rows left out, the same ones at every look
 _PATIENCE = 3  # looks in a row below the best, each half as late again
 
@@ -32,7 +32,7 @@ def chosen_epochs(
 ) -> int:
     """Epochs to train a model of a table for: `config.epochs` at most.
 
-    One training leaves a tenth of the rows out (at least 50, or a third of a small table) and
+    One training leaves a tenth of the rows out (at least 100, or a third of a small table) and
     looks at their log p-hat at epochs 1, 2, 3, 4, 6, 8, 11, 16, .., until that falls. Of these it
     takes the first that is within one standard error of the best, row against row. Tables of
     fewer than 20 rows have none to leave out, and get `config.epochs`.
