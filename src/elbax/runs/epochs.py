@@ -17,7 +17,7 @@ MOST = 200  # epochs, where none are asked for
 _FEWEST_ROWS = 20  # of a table that has some to leave out
 _LEFT_OUT = 100  # at least, or a third of a small table
 _SAMPLES = 100  # of the rows left out, the same ones at every look
-_PATIENCE = 3  # looks in a row below the best, each half as late again
+_PATIENCE = 3  # looks in a row below the best
 
 
 def chosen_epochs(

@@ -111,13 +111,12 @@ class TableEstimator(BaseEstimator):
     def _train(self, table: Table) -> None:
         self.schema_ = table.schema
         self._shared = shared(table.schema, self.missing)
-        count = check_count("num_models", self.num_models)
         result = fit(
             self.method,
             under(table, self._shared),
             model=self._model_config(),
             config=self._config(table, self.epochs_),
-            seeds=tuple(range(self._seed, self._seed + count)),
+            seeds=tuple(range(self._seed, self._seed + self.num_models)),
         )
         self._models = tuple(result.models)
         if set(result.status) != {"ok"}:
