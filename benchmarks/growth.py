@@ -75,8 +75,9 @@ def measure(rounds: int) -> dict:
 
 def draw(found: dict, path: Path) -> None:
     """One panel for each axis."""
-    figure, panels = plt.subplots(1, 5, figsize=(17, 3.4), layout="constrained")
-    for panel, (axis, rows) in zip(panels, found.items(), strict=True):
+    figure, panels = plt.subplots(2, 3, figsize=(10, 6.4), layout="constrained")
+    panels.flat[len(found)].axis("off")
+    for panel, (axis, rows) in zip(panels.flat, found.items(), strict=False):
         is_fleet = axis.startswith("runs")
         names = [name.rpartition(", ") for name in rows]
         sizes = list(dict.fromkeys(int(size) for _, _, size in names))
