@@ -1,6 +1,6 @@
 """Single imputations of cells that are missing because they are large, beside the truth.
 
-    python benchmarks/tables/mnar.py FOLDER [--only banknote] [--runs 3] [--steps 8000]
+    python benchmarks/tables/mnar.py FOLDER [--only banknote] [--runs 3] [--steps 4000]
 
 In the first half of the features every cell above the mean is missing. Root mean squared error of
 the missing cells, on columns standardised by all cells before any is hidden, as Ipsen, Mattei &
@@ -12,14 +12,12 @@ column ("homoscedastic"); or a linear decoder with one scale ("PPCA", as in the 
 """
 
 import argparse
-import json
 import time
-import warnings
 from pathlib import Path
 
-import em_gaussian
 import numpy as np
 import ppca
+from baselines import em, go_over_tables, iterative, mean
 from data import above_their_mean, standardised
 
 TABLES = ("banknote", "wine_red", "wine_white")
@@ -60,21 +58,6 @@ def ppca_imputer(missing: str):
         return ppca.fill(x, latents, missing, seed, **sizes)
 
     return fill
-
-
-def em(x: np.ndarray, seed: int, options) -> np.ndarray:
-    return em_gaussian.fit(x, tolerance=1e-5, most=500)[0].conditional(x)[0]
-
-
-def iterative(x: np.ndarray, seed: int, options) -> np.ndarray:
-    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-    from sklearn.impute import IterativeImputer
-
-    return IterativeImputer(max_iter=50, random_state=seed).fit_transform(x)
-
-
-def mean(x: np.ndarray, seed: int, options) -> np.ndarray:
-    return np.where(np.isnan(x), np.nanmean(x, axis=0), x)
 
 
 WIDE = (128, 128)
@@ -127,20 +110,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--runs", type=int, default=3, help="training seeds")
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--samples", type=int, default=10_000, help="to impute")
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--samples", type=int, default=1000, help="to impute")
     parser.add_argument("--methods", nargs="+", help="words of the names of those wanted")
     parser.add_argument("--json", type=Path, default=Path("runs/mnar.json"))
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    shown = {key: str(value) for key, value in vars(options).items() if key != "folder"}
-    found = {"options": shown, "tables": {}}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    for name in options.only:
-        found["tables"][name] = measure(name, options)
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
-    show(found)
-    print(f"\nSaved: {options.json}")
+    go_over_tables(parser.parse_args(), measure, show)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Outliers by `elbax.sklearn.OutlierDetector`, beside isolation forests and Gaussian mixtures.
 
-    python benchmarks/tables/outliers.py FOLDER [--only vowels] [--seeds 3] [--steps 4000]
+    python benchmarks/tables/outliers.py FOLDER [--only vowels] [--seeds 3] [--steps 5000]
 
 Area under the ROC curve on rows that no method was trained on, mean and standard deviation over
 seeds (of the split and of the methods). FOLDER has .npz files with `X` and `y`, 1 for an outlier.
@@ -125,13 +125,13 @@ def main() -> None:
     parser.add_argument("--protocols", nargs="+", default=PROTOCOLS, choices=PROTOCOLS)
     parser.add_argument("--methods", nargs="+", help="words of the names of those wanted")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--hidden", type=int, nargs="*", default=[64, 64])
     parser.add_argument("--latents", type=int, default=10)
-    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--k", type=int, default=8)
     parser.add_argument("--heteroscedastic", action="store_true", help="scales by the latents")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--samples", type=int, default=1000, help="of a score")
+    parser.add_argument("--samples", type=int, default=300, help="of a score")
     parser.add_argument("--trim", type=float, default=2.0, help="of the share of outliers; 0: none")
     parser.add_argument("--json", type=Path, default=Path("runs/outliers.json"))
     options = parser.parse_args()
