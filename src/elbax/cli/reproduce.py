@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from elbax._errors import InputError
 from elbax.cli import options as o
 from elbax.cli.outcome import Outcome, duration, filled
 from elbax.cli.progress import Reporter
@@ -18,6 +19,11 @@ Planned = list[tuple[Study, Preset]]
 
 def reproduce(options: o.Reproduce) -> Outcome:
     """Reproduce one study, or all of them."""
+    if options.as_trained and (options.dry_run or options.launch.launch is not None):
+        other = "--dry-run" if options.dry_run else "--launch"
+        raise InputError(
+            f"expected --as-trained, which trains nothing, or {other}; got both. Leave one out."
+        )
     names = list(STUDIES) if options.study == "all" else [options.study]
     store = Store(Path(options.out) / "runs", data_dir=options.data_dir, train=fit_heeding_signals)
     chosen_presets = {
@@ -31,6 +37,7 @@ def reproduce(options: o.Reproduce) -> Outcome:
             seeds=options.seeds,
             size=options.size,
             num_data=options.num_data,
+            as_trained=options.as_trained,
         )
         for name in names
     }

@@ -16,10 +16,13 @@ from elbax.runs.results import write_arrays
 from elbax.spelling import describe, parse
 from elbax.studies import plan
 from elbax.studies.found import FoundRun
+from elbax.studies.plan import PlannedRun
 from elbax.studies.store import Store, Told
 from elbax.studies.study import Findings, Found, Preset, Study
 from elbax.studies.verdicts import violations
 from elbax.training.environment import environment
+
+_LOOKED_AT = ("epoch", "iwae_64", "log_p_hat", "log_p_hat_error", "ais", "ais_error")
 
 
 def chosen(
@@ -33,6 +36,7 @@ def chosen(
     seeds: Sequence[int] = (),
     size: str | None = None,
     num_data: int | None = None,
+    as_trained: bool = False,
 ) -> Preset:
     """A study's preset with what the user wants otherwise.
 
@@ -44,11 +48,12 @@ def chosen(
     for name, count in (("epochs", epochs), ("until", until), ("num-data", num_data)):
         if count is not None and count < 1:
             raise InputError(f"expected --{name} >= 1; got {count}.")
-    if methods and not study.is_divisible:
-        raise InputError(
-            "expected --methods with a study that compares each of them with a paper; got "
-            f"{study.name}, which compares them with each other."
-        )
+    for option in ("--methods",) * bool(methods) + ("--as-trained",) * as_trained:
+        if not study.is_divisible:
+            raise InputError(
+                f"expected {option} with a study that compares each method with a paper; got "
+                f"{study.name}, which compares them with each other."
+            )
     if len(set(seeds)) < len(seeds):
         raise InputError(f"expected different seeds; got {tuple(seeds)}.")
     base = study.presets[preset]
@@ -69,7 +74,8 @@ def chosen(
     same = all(changed.epochs.get(name) == count for name, count in base.epochs.items())
     altered = ", altered" if not same and preset == "paper" else ""
     prefix = "" if until is None else f", until epoch {until}"
-    return replace(changed, name=f"{preset}{altered}{prefix}")
+    stand = ", as far as trained" if as_trained else ""
+    return replace(changed, name=f"{preset}{altered}{prefix}{stand}", as_trained=as_trained)
 
 
 def outline(study: Study, preset: Preset, store: Store) -> dict[str, Any]:
@@ -119,10 +125,14 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
 
     Raises:
         RunFailedError: bounds contradict each other, so that nothing can be concluded.
+        InputError: what is trained was asked for, and nothing is.
     """
     begun = time.perf_counter()
     planned = study.planned(preset)
-    store.train(planned, told)
+    if preset.as_trained:
+        planned = _trained(study, planned, store)
+    else:
+        store.train(planned, told)
     found = Found(store, store.evaluate(planned, preset.budget, told))
     if broken := violations(found.runs):
         raise RunFailedError(
@@ -149,8 +159,19 @@ def perform(study: Study, preset: Preset, store: Store, out: Path, told: Told) -
     return content
 
 
+def _trained(study: Study, planned: list[PlannedRun], store: Store) -> list[PlannedRun]:
+    """Those that have been begun, which may be few and not far."""
+    if found := store.begun(planned):
+        return found
+    raise InputError(
+        f"expected runs of {study.name} in '{store.root}' that are trained for an epoch and not in "
+        "training now; got none. Train some without --as-trained first."
+    )
+
+
 def _run(run: FoundRun) -> dict[str, Any]:
     training = run.results["training"]
+    looks = [record for record in run.curve if record["epoch"] in run.plan.looks]
     return {
         "name": run.plan.name,
         "label": run.plan.label,
@@ -165,6 +186,7 @@ def _run(run: FoundRun) -> dict[str, Any]:
         "train": asdict(run.plan.train),
         "metrics": run.entry["metrics"],
         "active_units": run.entry.get("active_units"),
+        "looks": [{name: look[name] for name in _LOOKED_AT if name in look} for look in looks],
     }
 
 

@@ -6,13 +6,14 @@ trained it. Several processes share one: what another is working on is waited fo
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from elbax._errors import CheckpointError, InputError, RunFailedError, StoppedError
+from elbax._errors import CheckpointError, ElbaxWarning, InputError, RunFailedError, StoppedError
 from elbax._version import __version__
 from elbax.data.dataset import Dataset
 from elbax.data.load import load_data
@@ -82,6 +83,25 @@ class Store:
     def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Those of the runs, and of what they start from, that are not trained as far as asked."""
         return [run for run in with_starts(runs) if not self._is_finished(self._place(run), run)]
+
+    def begun(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Those of the runs that have trained an epoch at least, and are not in training now.
+
+        Warns:
+            ElbaxWarning: some are in training, and so left out.
+        """
+        found = []
+        for run in runs:
+            folder = self._place(run)
+            if folder is None or not _has_trained(folder, 1):
+                continue
+            by = holder(folder)
+            if by is None or not by.is_alive:
+                found.append(run)
+            else:
+                sentence = f"'{folder}' is left out: {by} is at work in it."
+                warnings.warn(sentence, ElbaxWarning, stacklevel=2)
+        return found
 
     def train(self, runs: Sequence[PlannedRun], told: Told) -> None:
         """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped.
@@ -235,11 +255,7 @@ class Store:
 
     @staticmethod
     def _is_finished(folder: Path | None, run: PlannedRun) -> bool:
-        if folder is None or (newest := newest_checkpoint(folder)) is None:
-            return False
-        enough = run.epochs * read_config(folder)["data"]["steps_per_epoch"]
-        told = (folder / "training.json").exists()  # which is written after the checkpoint
-        return told and newest.stem >= f"step-{enough:010d}" and _is_whole(newest)
+        return folder is not None and _has_trained(folder, run.epochs)
 
     def _new_folder(self, members: Sequence[PlannedRun]) -> Path:
         """A folder of its own for these runs, the same whenever they are asked for."""
@@ -306,6 +322,15 @@ def _only(runs: Runs, names: Sequence[str]) -> Runs:
         models=tuple(runs.models[row] for row in rows),
         status=tuple(runs.status[row] for row in rows),
     )
+
+
+def _has_trained(folder: Path, epochs: int) -> bool:
+    """Whether its newest checkpoint has come so far, and is whole and accounted for."""
+    if (newest := newest_checkpoint(folder)) is None:
+        return False
+    enough = epochs * read_config(folder)["data"]["steps_per_epoch"]
+    told = (folder / "training.json").exists()  # which is written after the checkpoint
+    return told and newest.stem >= f"step-{enough:010d}" and _is_whole(newest)
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -31,6 +31,7 @@ class Preset:
         size: the one-layer model, by its name.
         until: epochs after which runs stop for the time being, by data set; all if it has none.
         methods: the only ones to take, as texts; all if none.
+        as_trained: whether nothing is trained, and what is there stands for the study.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Preset:
     size: str = "reference"
     until: Mapping[str, int] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
+    as_trained: bool = False
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ class Study:
         presets: by name.
         runs: what is trained under a preset.
         conclude: exhibits and verdicts, of the runs in the order of `runs`.
-        is_divisible: whether it concludes of some of its methods as well.
+        is_divisible: whether it concludes of some of its runs as well.
     """
 
     name: str

@@ -182,6 +182,11 @@ def test_studies_are_listed_and_planned(tmp_path, capsys):
     [plan] = json.loads(capsys.readouterr().out)["plans"]
     assert [row["runs"] for row in plan["fleets"]] == [3, 6, 6, 3, 6, 6]
     assert plan["seconds"] > 0
+    words = ["reproduce", "mcvae", "--as-trained", "--out", str(out)]
+    assert main([*words, "--dry-run"]) == 2
+    assert "--as-trained, which trains nothing, or --dry-run; got both" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "expected runs of mcvae in" in capsys.readouterr().err
     assert not out.exists()
 
 

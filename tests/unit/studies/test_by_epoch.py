@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import elbax
-from elbax._errors import InputError
+from elbax._errors import ElbaxWarning, InputError
 from elbax.data.dataset import Dataset
 from elbax.models import linear_gaussian
 from elbax.models.config import ModelConfig
@@ -18,9 +18,10 @@ from elbax.studies import verdicts as v
 from elbax.studies.looks import log_p_hat_at
 from elbax.studies.papers import report_curves
 from elbax.studies.papers.catalogue import STUDIES
-from elbax.studies.perform import chosen
+from elbax.studies.perform import chosen, perform
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.store import Store
+from elbax.training.claims import claimed
 from elbax.training.config import RunSpec, TrainConfig
 from elbax.training.records import Look
 
@@ -111,6 +112,22 @@ def test_the_tables_hold_ours_theirs_and_the_difference_at_the_ends_of_stages():
     }
 
 
+def test_seeds_that_got_further_than_others_stand_alone_there():
+    study = STUDIES["curves"]
+    preset = chosen(study, "paper", data=("mnist",), until=13, methods=("vae(1)",), seeds=(0, 1))
+    plans = [plan for plan in study.planned(preset) if plan.model.initialization == "fan-in"]
+    ahead, behind = (
+        logged(plan, {4: away, 13: away}) for plan, away in zip(plans, (0.2, 0.4), strict=True)
+    )
+    behind.curve[:] = [look for look in behind.curve if look["epoch"] < 13]
+    findings = study.conclude(preset, s.Found(Store(Path("nowhere")), [ahead, behind]), quiet)
+    _, table = findings.exhibits  # nothing was run from elbax's start
+    assert table.rows[0] == ["VAE(1)", "-110.59 ± 0.14", "-98.64"]
+    assert table.rows[2] == ["  difference", "+0.30", "+0.20"]
+    [verdict] = findings.verdicts
+    assert verdict.reason == "farthest at epoch 4, by +0.30; stages that ended: 4, 13"
+
+
 def test_runs_that_were_not_looked_at_or_diverged_say_nothing():
     study = STUDIES["curves"]
     plans = study.planned(PRESET)
@@ -146,6 +163,8 @@ def test_some_methods_can_be_taken_alone_where_each_is_compared_with_a_paper():
     assert {run.label for run in study.planned(preset)} == {"VAE(1)", "PIWAE(8,8)"}
     with pytest.raises(InputError, match="compares them with each other"):
         chosen(STUDIES["table1"], "quick", methods=("vae(64)",))
+    with pytest.raises(InputError, match="expected --as-trained with a study that compares each"):
+        chosen(STUDIES["table1"], "quick", as_trained=True)
     with pytest.raises(InputError, match="unknown method of curves 'vae\\(m=3\\)'"):
         study.planned(chosen(study, "paper", methods=("vae(3)",)))
 
@@ -188,6 +207,35 @@ def test_a_store_trains_a_prefix_looks_at_it_and_goes_on_later(tmp_path):
     assert {line["epoch"] for line in lines if "log_p_hat" in line} == {1, 3}
     # What has gone further is enough for the prefix too.
     assert store.missing(first) == []
+
+
+def test_a_study_can_be_concluded_from_what_is_trained_so_far(tmp_path):
+    """Of three methods one is trained for one epoch of three, and another is in training."""
+    model, train = ModelConfig(hidden=(4,), latents=2), TrainConfig(epochs=3, batch_size=400)
+    methods = ["vae(2)", "iwae(2)", "iwae(3)"]
+    plans = [
+        dataclasses.replace(run, looks=(1, 3))
+        for run in grid("digits", methods, (0,), model, train)
+    ]
+    study = dataclasses.replace(
+        STUDIES["curves"], runs=lambda _: plans, conclude=lambda *_: s.Findings([], [])
+    )
+    preset = chosen(study, "quick", num_data=20, as_trained=True)
+    assert preset.name == "quick, as far as trained"
+    store, out = Store(tmp_path / "runs"), tmp_path / "curves"
+    with pytest.raises(InputError, match=r"expected runs of curves in .*; got none\. Train some"):
+        perform(study, preset, store, out, quiet)
+    assert not out.exists()
+    for method in plans[:2]:
+        store.train([dataclasses.replace(method, until=1)], quiet)
+    with (
+        claimed(store.place([plans[1]])),
+        pytest.warns(ElbaxWarning, match=r"is left out: process .* is at work in it"),
+    ):
+        [run] = perform(study, preset, store, out, quiet)["runs"]
+    assert (run["label"], run["epochs"], len(run["looks"])) == ("VAE(2)", 1, 1)
+    assert set(run["looks"][0]) == {"epoch", "iwae_64", "log_p_hat", "log_p_hat_error"}
+    assert store.missing(plans) == plans
 
 
 # ------------------------------------------------------------------ by epochs and annealing

@@ -41,6 +41,8 @@ class Reproduce(DataDirOptions, DeviceOptions, OutputOptions):
     """Methods, of a study that compares each of them with a paper (curves, mcvae)."""
     seeds: tuple[int, ...] = ()
     """Seeds, one run each."""
+    as_trained: bool = False
+    """Train nothing, and conclude from the runs in FOLDER as far as they go (curves, mcvae)."""
     num_data: int | None = None
     """Evaluate on this many test data, from the first."""
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = "runs/reproduce"

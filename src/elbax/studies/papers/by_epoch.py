@@ -1,16 +1,17 @@
 """The 2021 report's runs again, compared with what its authors logged at equal epochs."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from elbax.exhibits import NONE, LinesExhibit, TableExhibit
+import numpy as np
+
+from elbax.exhibits import NONE, LinesExhibit, TableExhibit, plus_minus
 from elbax.models.config import ModelConfig
 from elbax.spelling import label
 from elbax.studies import verdicts as v
 from elbax.studies.found import FoundRun
 from elbax.studies.papers import report_curves as report
-from elbax.studies.papers.common import by_epoch
+from elbax.studies.papers.common import SEEDS, by_epoch
 from elbax.studies.plan import PlannedRun, grid
 from elbax.studies.study import Findings, Found, Preset
 
@@ -45,21 +46,24 @@ def conclude(preset: Preset, found: Found) -> Findings:
     """Curves and distances for each data set and start; a verdict for each method of theirs."""
     exhibits, verdicts = [], []
     for data in preset.data:
-        exhibits.append(_lines(preset, data, found))
-        exhibits += [_table(preset, data, start, found) for start in _STARTS]
+        if (lines := _lines(preset, data, found)).lines:
+            exhibits.append(lines)
+        tables = [_table(preset, data, start, found) for start in _STARTS]
+        exhibits += [table for table in tables if table.rows]
         taken = [name for name in report.METHODS if found.of(name, data)]
         verdicts += [_verdict(preset, data, name, found) for name in taken]
     return Findings(exhibits, verdicts)
 
 
-def at_ends(data: str, members: Sequence[FoundRun]) -> dict[int, float]:
-    """Means over the windows for which all three looks are there, by the epoch of their end."""
-    seen, found = by_epoch(members), {}
-    for end, length in report.windows(data).items():
-        first, middle, last = report.three(end, length)
-        if first in seen and middle in seen and last in seen:
-            values = seen[first], seen[middle], seen[last]
-            found[end] = report.window_mean(values, length)
+def at_ends(data: str, members: Sequence[FoundRun]) -> dict[int, list[float]]:
+    """Means over the windows of every member with all three looks, by the epoch of their end."""
+    found: dict[int, list[float]] = {}
+    for seen in (by_epoch([member]) for member in members):
+        for end, length in report.windows(data).items():
+            first, middle, last = report.three(end, length)
+            if first in seen and middle in seen and last in seen:
+                values = seen[first], seen[middle], seen[last]
+                found.setdefault(end, []).append(report.window_mean(values, length))
     return found
 
 
@@ -97,17 +101,16 @@ def _table(preset: Preset, data: str, start: str, found: Found) -> TableExhibit:
     """Three rows for each method of theirs; of the others one."""
     theirs = start == "fan-in"
     names = [*report.METHODS, *([] if theirs else _others())]
-    names = [name for name in names if _of(found, name, data, start)]
     ours = {name: at_ends(data, _of(found, name, data, start)) for name in names}
+    ours = {name: values for name, values in ours.items() if values}
     ends = sorted({end for values in ours.values() for end in values if end in report.STAGES})
     rows = []
-    for name in names:
-        told = report.published(data, preset.size, name)
-        rows.append([name, *(_cell(ours[name].get(end)) for end in ends)])
-        if told:
-            apart = {end: ours[name].get(end, math.nan) - told[end] for end in ends}
+    for name, reached in ours.items():
+        rows.append([name, *(plus_minus(reached.get(end, [])) for end in ends)])
+        if told := report.published(data, preset.size, name):
+            apart = {end: float(np.mean(values)) - told[end] for end, values in reached.items()}
             rows.append(["  the report", *(_cell(told[end]) for end in ends)])
-            rows.append(["  difference", *(_cell(apart[end], "+.2f") for end in ends)])
+            rows.append(["  difference", *(_cell(apart.get(end), "+.2f") for end in ends)])
     called = [f"{name} was called {other}" for name, other in report.CALLED.items()]
     return TableExhibit(
         f"ends-{data}-{start}",
@@ -117,7 +120,7 @@ def _table(preset: Preset, data: str, start: str, found: Found) -> TableExhibit:
         ["method", *map(str, ends)],
         rows,
         (
-            "In nats per datum: log p-hat by 5000 samples, ours over all test data.",
+            "In nats per datum: log p-hat by 5000 samples, ours over all test data. " + SEEDS,
             f"The report has one run each; {', '.join(called)}.",
         ),
     )
@@ -128,7 +131,7 @@ def _others() -> list[str]:
 
 
 def _cell(value: float | None, form: str = ".2f") -> str:
-    return NONE if value is None or math.isnan(value) else f"{value:{form}}"
+    return NONE if value is None else f"{value:{form}}"
 
 
 def _verdict(preset: Preset, data: str, name: str, found: Found) -> v.Verdict:
@@ -136,7 +139,7 @@ def _verdict(preset: Preset, data: str, name: str, found: Found) -> v.Verdict:
     claim = f"{data}, {preset.size} model: {name} is within {_TOLERANCE} nats of the report's curve"
     told = report.published(data, preset.size, name)
     members = _of(found, name, data, "fan-in")
-    ours = at_ends(data, members)
+    ours = {end: float(np.mean(values)) for end, values in at_ends(data, members).items()}
     apart = {end: ours[end] - told[end] for end in report.STAGES if end in ours and end in told}
     if not apart:
         return v.untestable(claim, "no stage has ended, or the report has no such run")
