@@ -151,9 +151,11 @@ def is_described(objective: Objective, text: str) -> bool:
 
 
 def _named(generative: AbstractBound, inference: AbstractBound) -> tuple[str, list[str]]:
-    if type(generative) is bounds.IWAE and type(inference) is bounds.MIWAE:
-        if generative.num_samples == inference.num_samples:
+    if type(inference) is bounds.MIWAE:
+        if type(generative) is bounds.IWAE:
             return "piwae", _arguments(inference)
+        if type(generative) is bounds.First and type(generative.bound) is bounds.IWAE:
+            return "piwae", [*_arguments(inference), f"decoder_k={generative.bound.k}"]
     if eqx.tree_equal(generative, inference):
         return type(inference).__name__.lower(), _arguments(inference)
     name = f"{type(generative).__name__}-{type(inference).__name__}".lower()
@@ -202,6 +204,7 @@ def label(spec: str) -> str:
 
 
 _SAID = (
+    "decoder_k",
     "gradient",
     "learn",
     "warmup",

@@ -79,6 +79,7 @@ TABLE = {
         bounds.MIWAE(3, 2),
         lambda v: sum(map(_log_mean_exp, _groups(v, 3))) / 3,
     ),
+    "first": (bounds.First(bounds.IWAE(4), 6), lambda v: _log_mean_exp(v[:4])),
     "ciwae": (bounds.CIWAE(6, beta=0.3), lambda v: _ciwae(v, 0.3)),
     "renyi": (bounds.Renyi(6, alpha=0.4), lambda v: _renyi(v, 0.4)),
     "tempered-miwae": (
@@ -147,7 +148,7 @@ def test_order_matters_only_across_groups(name, log_w, data):
     if name == "uiwae":
         pytest.skip("its groups overlap: every order of the samples is another number")
     grouped = bound.bound if isinstance(bound, bounds.Tempered) else bound
-    k = grouped.k if isinstance(grouped, bounds.MIWAE) else 6
+    k = grouped.k if isinstance(grouped, bounds.MIWAE) else 4 if name == "first" else 6
     groups = [data.draw(st.permutations(log_w[i : i + k])) for i in range(0, 6, k)]
     moved = [value for group in groups for value in group]
     bound = COMPILED[name]
@@ -231,6 +232,13 @@ def test_all_weights_zero_is_minus_infinity_with_finite_derivatives(name):
     assert bound(log_w)[0] == -jnp.inf
     assert jnp.isfinite(g).all()
     assert jnp.isfinite(h).all()
+
+
+def test_the_first_of_fewer_samples_than_its_bound_has_is_refused():
+    with pytest.raises(
+        InputError, match=r"at least the 4 samples of IWAE\(k=4\) for First; got t=3"
+    ):
+        bounds.First(bounds.IWAE(4), 3)
 
 
 def test_autodiff_of_the_values_themselves_survives_dead_data():

@@ -18,6 +18,7 @@ PAIRS = {
     "iwae": elbax.iwae(T),
     "miwae": elbax.miwae(2, 2),
     "piwae": elbax.piwae(2, 2),
+    "few": elbax.piwae(2, 2, decoder_k=2),
     "ciwae": elbax.ciwae(T, 0.3),
     "iwae+vae": elbax.Objective(bounds.IWAE(T), bounds.VAE(T)),
     "custom": elbax.Objective(

@@ -1,6 +1,7 @@
 """Multi-sample bounds: functions of the log-weights `log_w [K, B]`, and their derivatives."""
 
 from elbax.bounds.abstract import AbstractBound, Custom
+from elbax.bounds.first import First
 from elbax.bounds.importance import CIWAE, IWAE, MIWAE, VAE
 from elbax.bounds.jackknife import JVI
 from elbax.bounds.overlapping import UIWAE
@@ -17,6 +18,7 @@ __all__ = [
     "VAE",
     "AbstractBound",
     "Custom",
+    "First",
     "Renyi",
     "Tempered",
 ]

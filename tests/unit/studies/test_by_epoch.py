@@ -41,7 +41,7 @@ def quiet(what, done):
 def test_the_values_are_those_that_were_logged(real_data_dir):
     names = {"VAE(1)": "vae-m1", "IWAE(64)": "iwae-k64", "MIWAE(8,8)": "miwae-m8-k8"}
     names["VAE(2)"] = "ciwae-k1-beta0.5(a VAE with one sample)"
-    names["MIWAE(10,10)"] = "piwae(encoder 10x10, decoder 10)"
+    names[report_curves.PIWAE] = "piwae(encoder 10x10, decoder 10)"
     with np.load(Path(real_data_dir) / "report_curves" / "log_p_hat_by_epoch.npz") as logged:
         for (data, size, method), values in report_curves.LOG_P_HAT.items():
             curve = logged[f"{data}-{size}/{names[method]}"]
