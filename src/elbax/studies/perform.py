@@ -48,12 +48,12 @@ def chosen(
     for name, count in (("epochs", epochs), ("until", until), ("num-data", num_data)):
         if count is not None and count < 1:
             raise InputError(f"expected --{name} >= 1; got {count}.")
-    for option in ("--methods",) * bool(methods) + ("--as-trained",) * as_trained:
-        if not study.is_divisible:
-            raise InputError(
-                f"expected {option} with a study that compares each method with a paper; got "
-                f"{study.name}, which compares them with each other."
-            )
+    if (methods or as_trained) and not study.is_divisible:
+        option = "--methods" if methods else "--as-trained"
+        raise InputError(
+            f"expected {option} with a study that compares each method with a paper; got "
+            f"{study.name}, which compares them with each other."
+        )
     if len(set(seeds)) < len(seeds):
         raise InputError(f"expected different seeds; got {tuple(seeds)}.")
     base = study.presets[preset]

@@ -90,18 +90,14 @@ class Store:
         Warns:
             ElbaxWarning: some are in training, and so left out.
         """
-        found = []
-        for run in runs:
-            folder = self._place(run)
-            if folder is None or not _has_trained(folder, 1):
-                continue
-            by = holder(folder)
-            if by is None or not by.is_alive:
-                found.append(run)
-            else:
-                sentence = f"'{folder}' is left out: {by} is at work in it."
-                warnings.warn(sentence, ElbaxWarning, stacklevel=2)
-        return found
+        places = {run: self._place(run) for run in runs}
+        holders = {folder: holder(folder) for folder in places.values() if folder is not None}
+        busy = {folder: by for folder, by in holders.items() if by is not None and by.is_alive}
+        for folder, by in busy.items():
+            sentence = f"'{folder}' is left out: {by} is at work in it."
+            warnings.warn(sentence, ElbaxWarning, stacklevel=2)
+        free = {run: folder for run, folder in places.items() if folder and folder not in busy}
+        return [run for run, folder in free.items() if _has_trained(folder, 1)]
 
     def train(self, runs: Sequence[PlannedRun], told: Told) -> None:
         """Train what is missing, fleet by fleet; an interrupted fleet goes on where it stopped.

@@ -126,6 +126,7 @@ def test_seeds_that_got_further_than_others_stand_alone_there():
     assert table.rows[2] == ["  difference", "+0.30", "+0.20"]
     [verdict] = findings.verdicts
     assert verdict.reason == "farthest at epoch 4, by +0.30; stages that ended: 4, 13"
+    assert verdict.error == pytest.approx(0.1)  # of two seeds that are 0.2 apart
 
 
 def test_runs_that_were_not_looked_at_or_diverged_say_nothing():

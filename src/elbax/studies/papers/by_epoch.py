@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from elbax.evaluation.paired import over_seeds
 from elbax.exhibits import NONE, LinesExhibit, TableExhibit, plus_minus
 from elbax.models.config import ModelConfig
 from elbax.spelling import label
@@ -139,19 +140,21 @@ def _verdict(preset: Preset, data: str, name: str, found: Found) -> v.Verdict:
     claim = f"{data}, {preset.size} model: {name} is within {_TOLERANCE} nats of the report's curve"
     told = report.published(data, preset.size, name)
     members = _of(found, name, data, "fan-in")
-    ours = {end: float(np.mean(values)) for end, values in at_ends(data, members).items()}
-    apart = {end: ours[end] - told[end] for end in report.STAGES if end in ours and end in told}
+    ours = {end: over_seeds(values) for end, values in at_ends(data, members).items()}
+    ends = [end for end in report.STAGES if end in ours and end in told]
+    apart = {end: ours[end].mean - told[end] for end in ends}
     if not apart:
         return v.untestable(claim, "no stage has ended, or the report has no such run")
     worst = max(apart, key=lambda end: abs(apart[end]))
-    errors = by_epoch(members, "log_p_hat_error")
+    # One seed has no error over seeds; that of the estimate for its model is all there is.
+    alone = by_epoch(members, "log_p_hat_error").get(worst)
     is_near = abs(apart[worst]) <= _TOLERANCE
-    ended = ", ".join(map(str, apart))
+    ended = ", ".join(map(str, ends))
     return v.Verdict(
         claim,
         told[worst],
-        ours[worst],
-        errors.get(worst),
+        ours[worst].mean,
+        alone if ours[worst].num_seeds == 1 else ours[worst].error,
         v.REPRODUCED if is_near else v.NOT_REPRODUCED,
         f"farthest at epoch {worst}, by {apart[worst]:+.2f}; stages that ended: {ended}",
     )
